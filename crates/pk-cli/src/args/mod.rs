@@ -1,0 +1,178 @@
+//! What the user can say. Never does anything with it: parsing makes no system call.
+
+mod gc;
+mod release;
+mod reserve;
+mod status;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use portkeeper::{Settings, ttl};
+
+pub(crate) use gc::Gc;
+pub(crate) use release::Release;
+pub(crate) use reserve::Reserve;
+pub(crate) use status::Status;
+
+use crate::env_vars;
+use crate::error::Error;
+use crate::output;
+
+/// Reserve localhost ports, hold them so that nobody else can take them, and see who has what.
+#[derive(Debug, Parser)]
+#[command(name = "portkeeper", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portkeeper reserve --preferred 8888 --range 8888 8988 --hold --owner myapp
+  PORT=$(portkeeper reserve --format port) && ./server --port $PORT
+  portkeeper status
+  portkeeper release 8888";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The registry file
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) registry: Option<PathBuf>,
+    /// How long to wait for the registry's lock [default: 10s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = ttl::duration)]
+    pub(crate) lock_timeout: Option<Duration>,
+    /// How to print the answer
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Tell what is done on standard error; twice tells more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// No warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON value on one line
+    Json,
+    /// The port numbers, one a line
+    Port,
+    /// A table or a sentence, for people
+    Text,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum Command {
+    /// Reserve a free port, and print it
+    Reserve(Box<Reserve>),
+    /// End reservations, and free what is held
+    Release(Release),
+    /// Show who has which port
+    Status(Status),
+    /// Drop reservations that have ended
+    Gc(Gc),
+}
+
+/// Parses the arguments; help and the version are printed here.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Error> {
+    let called = arguments.get(1).map(|word| word.to_string_lossy().into_owned());
+    let mut command = Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()));
+    let parsed = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| explain(&error, called.as_deref()))
+}
+
+fn variables() -> String {
+    let mut text = String::from("Environment:");
+    for (name, meaning) in Settings::VARIABLES.iter().chain(&env_vars::VARIABLES) {
+        // Writing to a string can't fail.
+        let _ = write!(text, "\n  {name:<24} {meaning}");
+    }
+    text
+}
+
+/// clap's errors in the form of all others: a line, and a hint.
+fn explain(error: &clap::Error, called: Option<&str>) -> Error {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if asked {
+        return match output::print_styled(&error.render()) {
+            Ok(()) => Error::Answered,
+            Err(source) => Error::Output { source, undone: String::new() },
+        };
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::usage("no command was given".into());
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let message = paragraphs.next().unwrap_or_default();
+    let message: Vec<&str> = message.lines().map(str::trim).collect();
+    let message = message.join(" ");
+    let tip = paragraphs.flat_map(str::lines).find_map(|line| line.trim().strip_prefix("tip: "));
+    let known = ["reserve", "release", "status", "gc"];
+    let hint = match (tip, called.filter(|word| known.contains(word))) {
+        (Some(tip), _) => tip.to_owned(),
+        (None, Some(command)) => format!("portkeeper {command} --help"),
+        (None, None) => "portkeeper --help".to_owned(),
+    };
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    Error::Usage { message: output::printable(message), hint: output::printable(&hint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        let mut command = Cli::command();
+        command.build();
+        command.debug_assert();
+    }
+
+    #[test]
+    fn errors_are_one_line_and_a_hint() {
+        let check = |words: &[&str], expect: &str, hint_expect: &str| {
+            let words = ["portkeeper"].iter().chain(words).map(OsString::from).collect();
+            let Err(Error::Usage { message, hint }) = parse(words) else { panic!("{expect}") };
+            assert_eq!((message.as_str(), hint.as_str()), (expect, hint_expect));
+        };
+        check(&[], "no command was given", "portkeeper --help");
+        check(
+            &["reserve", "--preferred", "-1"],
+            "invalid value '-1' for '--preferred <PORT>': not a port: -1 (a port is a number from 1 to 65535)",
+            "portkeeper reserve --help",
+        );
+        check(
+            &["reserve", "--ranje", "1"],
+            "unexpected argument '--ranje' found",
+            "a similar argument exists: '--range'",
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! The arguments of `release`.
+
+use clap::Args;
+use portkeeper::{Host, Port};
+
+/// Ends reservations and frees what is held; when it returns the ports are free.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
+pub(crate) struct Release {
+    /// The ports
+    #[arg(value_name = "PORT", group = "which", num_args = 1.., allow_negative_numbers = true)]
+    pub(crate) ports: Vec<Port>,
+    /// All of yours with this label
+    #[arg(long, group = "which")]
+    pub(crate) owner: Option<String>,
+    /// All of yours
+    #[arg(long, group = "which")]
+    pub(crate) mine: bool,
+    /// Only those for this address
+    #[arg(long)]
+    pub(crate) host: Option<Host>,
+    /// Only the one with this fence, as `status` shows it
+    #[arg(long, value_name = "N")]
+    pub(crate) fence: Option<u64>,
+    /// Kill a holder that does not answer
+    #[arg(long)]
+    pub(crate) force: bool,
+}

@@ -1,0 +1,15 @@
+//! The arguments of `status`.
+
+use clap::Args;
+use portkeeper::Port;
+
+/// Shows who has which port: a table on a terminal, JSON on a pipe.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only these ports
+    #[arg(value_name = "PORT", allow_negative_numbers = true)]
+    pub(crate) ports: Vec<Port>,
+    /// Only those with this label
+    #[arg(long)]
+    pub(crate) owner: Option<String>,
+}

@@ -1,0 +1,94 @@
+//! `portkeeper reserve`.
+
+use portkeeper::{Force, Kept, PortKeeper, Preview, Record, Request, Selection};
+
+use crate::args::{Format, Reserve};
+use crate::error::Error;
+use crate::output::{self, human, json};
+
+pub(crate) fn run(args: &Reserve, keeper: &PortKeeper, format: Option<Format>) -> Result<(), Error> {
+    let request = request(args, keeper)?;
+    if args.dry_run {
+        let preview = request.preview()?;
+        preview.warnings.iter().for_each(|warning| output::warn(warning));
+        return output::print(&preview_text(&preview, args, format))
+            .map_err(|source| Error::Output { source, undone: String::new() });
+    }
+    let kept = request.keep()?;
+    kept.warnings.iter().for_each(|warning| output::warn(warning));
+    let text = match format {
+        None | Some(Format::Json) => json::reserved(&kept, keeper.path(), args.count > 1),
+        Some(Format::Port) => ports(kept.reservations.iter().map(|it| it.port.number())),
+        Some(Format::Text) => human::reserved(&kept),
+    };
+    output::print(&text).map_err(|source| take_back(&kept, keeper, source))
+}
+
+fn request<'k>(args: &Reserve, keeper: &'k PortKeeper) -> Result<Request<'k>, Error> {
+    let mut request = keeper.request().count(args.count);
+    for range in args.ranges()? {
+        request = request.range(range);
+    }
+    for key in &args.write_env {
+        request = request.write_env(key);
+    }
+    if let Some(port) = args.preferred {
+        request = request.preferred(port);
+    }
+    if let Some(host) = args.host {
+        request = request.host(host);
+    }
+    if let Some(owner) = &args.owner {
+        request = request.owner(owner.clone());
+    }
+    if let Some(ttl) = args.ttl {
+        request = request.ttl(ttl);
+    }
+    if let Some(pid) = args.pid {
+        request = request.until(pid);
+    }
+    if let Some(path) = &args.env_path {
+        request = request.env_path(path);
+    }
+    if args.hold {
+        request = request.hold();
+    }
+    if args.strict {
+        request = request.strict();
+    }
+    Ok(request)
+}
+
+fn preview_text(preview: &Preview, args: &Reserve, format: Option<Format>) -> String {
+    match format {
+        None | Some(Format::Json) => json::preview(preview, args.hold, args.count > 1),
+        Some(Format::Port) => ports(preview.ports.iter().map(|(_, port)| port.number())),
+        Some(Format::Text) => human::preview(preview),
+    }
+}
+
+fn ports(ports: impl Iterator<Item = u16>) -> String {
+    ports.map(|port| format!("{port}\n")).collect()
+}
+
+/// Nobody has read the answer, so nobody knows of the reservation: it must not stay.
+fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error {
+    let numbers = |records: &[Record]| {
+        let ports: Vec<_> = records.iter().map(|record| record.port.to_string()).collect();
+        ports.join(", ")
+    };
+    let released = kept.reservations.iter().all(|record| {
+        let selection = Selection {
+            ports: vec![record.port],
+            fence: Some(record.fence),
+            ..Selection::default()
+        };
+        keeper.release(&selection, Force::Yes).is_ok_and(|released| released.failed.is_empty())
+    });
+    let ports = numbers(&kept.reservations);
+    let undone = match released {
+        true => format!("; port {ports} was released again"),
+        false => format!("; port {ports} is reserved"),
+    };
+    Error::Output { source, undone }
+}

@@ -1,0 +1,32 @@
+//! `portkeeper status`.
+
+use portkeeper::{Listed, PortKeeper, Selection};
+
+use crate::args::{Format, Status};
+use crate::error::Error;
+use crate::output::{self, human, json};
+
+pub(crate) fn run(args: &Status, keeper: &PortKeeper, format: Option<Format>) -> Result<(), Error> {
+    let selection = Selection {
+        ports: args.ports.clone(),
+        owner: args.owner.clone(),
+        ..Selection::default()
+    };
+    let mut snapshot = keeper.status()?;
+    snapshot.warnings.iter().for_each(|warning| output::warn(warning));
+    snapshot.entries.retain(|entry| selection.lists(entry));
+    let text = match output::format_for_people(format) {
+        Format::Json => json::status(&snapshot),
+        Format::Port => snapshot.entries.iter().filter_map(port).collect(),
+        Format::Text => human::status(&snapshot),
+    };
+    output::print(&text).map_err(|source| Error::Output { source, undone: String::new() })
+}
+
+fn port(entry: &Listed) -> Option<String> {
+    let port = match entry {
+        Listed::Sound { reservation, .. } => Some(reservation.port),
+        Listed::Damaged { port, .. } => *port,
+    };
+    port.map(|port| format!("{port}\n"))
+}

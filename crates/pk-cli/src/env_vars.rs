@@ -1,0 +1,49 @@
+//! The environment of the command: the one room that knows the names of the variables that only the
+//! command reads. Never changes it.
+
+use std::ffi::OsString;
+
+use portkeeper::Settings;
+
+use crate::error::Error;
+use crate::output;
+
+/// What the environment says.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) settings: Settings,
+    /// What to log, as `pk_core=debug,info`.
+    pub(crate) log: Option<String>,
+    /// Whether the original's lock file is set, which has no meaning here.
+    pub(crate) has_lock: bool,
+}
+
+/// Variables that only the command reads.
+pub(crate) const VARIABLES: [(&str, &str); 2] = [
+    ("PORTKEEPER_LOG", "what to log to standard error, such as debug or pk_core=trace"),
+    ("NO_COLOR", "no colours, where it is not empty"),
+];
+
+pub(crate) fn read(
+    pairs: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Environment, Error> {
+    let mine: Vec<_> = pairs
+        .into_iter()
+        .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("PORTKEEPER_")))
+        .collect();
+    let find = |wanted: &str| mine.iter().find(|(name, _)| name == wanted);
+    let log = find("PORTKEEPER_LOG")
+        .map(|(_, value)| value.to_string_lossy().into_owned())
+        .filter(|value| !value.is_empty());
+    let has_lock = find("PORTKEEPER_LOCK").is_some();
+    let settings = Settings::from_pairs(mine)?;
+    Ok(Environment { settings, log, has_lock })
+}
+
+impl Environment {
+    pub(crate) fn warn(&self) {
+        if self.has_lock {
+            output::warn(&"PORTKEEPER_LOCK is ignored: the lock lies beside the registry");
+        }
+    }
+}

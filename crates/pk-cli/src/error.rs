@@ -1,0 +1,148 @@
+//! What goes wrong, as the user is told: one line with what, which and why, and one with what helps.
+//! Never decides what is an error.
+
+use std::error::Error as _;
+use std::io;
+use std::process::ExitCode;
+
+use portkeeper::fs::lock;
+use portkeeper::{Error as Cause, ErrorKind, registry};
+
+use crate::exit_code::code;
+use crate::output;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// Not a failure: help or the version was asked for, and printed.
+    Answered,
+    /// The arguments mean nothing.
+    Usage { message: String, hint: String },
+    /// The library said no.
+    Library(Box<Cause>),
+    /// Several things failed. Each was told already.
+    Several(u8),
+    /// The answer could not be printed.
+    Output { source: io::Error, undone: String },
+}
+
+impl Error {
+    pub(crate) fn usage(message: String) -> Error {
+        Error::Usage { message, hint: "portkeeper --help".into() }
+    }
+
+    /// Tells the user, and returns the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (message, hint, code) = match self {
+            Error::Answered => return ExitCode::SUCCESS,
+            Error::Several(code) => return ExitCode::from(*code),
+            Error::Usage { message, hint } => (message.clone(), hint.clone(), 2),
+            Error::Library(cause) => (chain(cause), hint(cause), code(cause.kind())),
+            Error::Output { source, undone } => (
+                format!("cannot print the answer: {source}{undone}"),
+                "give the command a standard output that can be written to".into(),
+                7,
+            ),
+        };
+        output::error(&message, &hint);
+        ExitCode::from(code)
+    }
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Error {
+        Error::Library(Box::new(cause))
+    }
+}
+
+/// Tells of several failures at once; the worst news is the first one's exit code.
+pub(crate) fn report_all(failed: &[Cause]) -> Result<(), Error> {
+    for cause in failed {
+        output::error(&chain(cause), &hint(cause));
+    }
+    match failed {
+        [] => Ok(()),
+        [only] => Err(Error::Several(code(only.kind()))),
+        // A release of several that could not do everything has one code.
+        _ => Err(Error::Several(code(ErrorKind::NotReserved))),
+    }
+}
+
+/// The error and what caused it, in one line.
+fn chain(cause: &Cause) -> String {
+    let mut line = cause.to_string();
+    let mut next = cause.source();
+    while let Some(error) = next {
+        let text = error.to_string();
+        // Some errors repeat their cause.
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        next = error.source();
+    }
+    output::printable(&line)
+}
+
+/// What helps.
+fn hint(cause: &Cause) -> String {
+    use registry::Error as Reg;
+    match cause {
+        Cause::NoFreePort(tally) if tally.all_denied() => PRIVILEGED.into(),
+        Cause::NoFreePort(tally) if tally.reserved > 0 => {
+            "portkeeper gc --unused 1h --dry-run shows what could be dropped".into()
+        }
+        Cause::NoFreePort(_) => "give another --range, or none".into(),
+        Cause::Taken { port, by: Some(_) } => format!("portkeeper status {port} shows by whom"),
+        Cause::Taken { .. } => "without --strict another port is found".into(),
+        Cause::NotReserved { .. } => "portkeeper status lists what is reserved".into(),
+        Cause::NotYours { .. } => "only that user, or root, can release it".into(),
+        Cause::HolderSilent { port, .. } => format!("portkeeper release --force {port}"),
+        Cause::Registry(Reg::Lock(lock::Error::Timeout { holder, .. })) => match holder {
+            Some(holder) => format!(
+                "see what process {} is doing, or wait longer: --lock-timeout 60s",
+                holder.pid
+            ),
+            None => "wait longer: --lock-timeout 60s".into(),
+        },
+        Cause::Registry(Reg::Foreign { .. }) => {
+            "update portkeeper, or name another file with --registry".into()
+        }
+        Cause::Registry(Reg::Shared { .. }) => {
+            "keep the registry in a folder that only you can write to, with --registry".into()
+        }
+        Cause::Registry(Reg::TooLarge { path, .. }) => {
+            format!("move {} away, or name another file with --registry", path.display())
+        }
+        Cause::Registry(_) => "name another file with --registry or PORTKEEPER_REGISTRY".into(),
+        Cause::Port(portkeeper::PortError::Denied { .. }) => PRIVILEGED.into(),
+        Cause::Port(portkeeper::PortError::NotLocal { .. }) => {
+            "ip address lists this machine's addresses; 127.0.0.1 is always one".into()
+        }
+        Cause::NoHome { .. } | Cause::ForeignHome { .. } => {
+            "set HOME, or PORTKEEPER_STATE_DIR to a folder of your own".into()
+        }
+        Cause::NoControlFolder { .. } => {
+            "set XDG_RUNTIME_DIR or TMPDIR to a folder of your own with a short path".into()
+        }
+        Cause::NoProcess { .. } => "give the number of a process that runs".into(),
+        Cause::Config(error) => config_hint(error),
+        Cause::NotUndone { ports, .. } => {
+            let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+            format!("portkeeper release {}", ports.join(" "))
+        }
+        _ => "portkeeper --help".into(),
+    }
+}
+
+const PRIVILEGED: &str = "take a port from 1024 on, or run this as root";
+
+fn config_hint(error: &portkeeper::config::Error) -> String {
+    use portkeeper::config::ErrorKind;
+    match error.kind() {
+        ErrorKind::Usage => "see portkeeper reserve --help for what can be written".into(),
+        ErrorKind::Document => "mend the file by hand and try again; it is as it was".into(),
+        ErrorKind::Permission => "name another file with --env-path".into(),
+        ErrorKind::Locked => "wait longer: --lock-timeout 60s".into(),
+        _ => "make the folder, or name another file with --env-path".into(),
+    }
+}

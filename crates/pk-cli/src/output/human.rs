@@ -1,0 +1,223 @@
+//! Answers for people: tables and sentences. Never wider than the terminal where that can be helped.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use portkeeper::{
+    Collected, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot, Verdict,
+};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::{HEADING, json, printable};
+
+pub(crate) fn reserved(kept: &Kept) -> String {
+    let mut text = String::new();
+    for record in &kept.reservations {
+        let Record { host, port, .. } = record;
+        let held = match (record.kind, record.process) {
+            (Kind::Held, Some(holder)) => format!(", held by process {}", holder.pid),
+            _ => String::new(),
+        };
+        line(&mut text, &format!("reserved port {port} on {host}{held}"));
+    }
+    for written in &kept.files {
+        let keys = written.keys.join(", ");
+        let done = if written.changed { "wrote" } else { "already right:" };
+        line(&mut text, &format!("{done} {keys} in {}", written.path.display()));
+    }
+    text
+}
+
+pub(crate) fn preview(preview: &Preview) -> String {
+    let mut text = String::new();
+    for (host, port) in &preview.ports {
+        line(&mut text, &format!("would reserve port {port} on {host}"));
+    }
+    for diff in &preview.diffs {
+        // A diff is made of lines; each is made harmless by itself.
+        diff.lines().for_each(|part| line(&mut text, part));
+    }
+    text
+}
+
+pub(crate) fn released(answer: &Released) -> String {
+    let mut text = String::new();
+    for record in &answer.released {
+        line(&mut text, &format!("released port {} on {}", record.port, record.host));
+    }
+    if answer.released.is_empty() && answer.failed.is_empty() {
+        line(&mut text, "nothing to release");
+    }
+    text
+}
+
+pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
+    let mut text = String::new();
+    let done = if dry_run { "would drop" } else { "dropped" };
+    for ended in &collected.removed {
+        let Record { port, owner, .. } = &ended.reservation;
+        let owner = owner.as_ref().map(|owner| format!(" ({owner})")).unwrap_or_default();
+        line(&mut text, &format!("{done} port {port}{owner}: {}", ended.reason));
+    }
+    let leftovers = match collected.leftovers {
+        0 => String::new(),
+        count => format!(", swept {count} leftover file{}", plural(count)),
+    };
+    let count = collected.removed.len();
+    let kept = collected.kept;
+    line(&mut text, &format!("{done} {count} reservation{}, kept {kept}{leftovers}", plural(count)));
+    text
+}
+
+pub(crate) fn status(snapshot: &Snapshot) -> String {
+    if snapshot.entries.is_empty() {
+        return format!("no reservations in {}\n", printable(&snapshot.path.to_string_lossy()));
+    }
+    let here = Here::now();
+    let rows: Vec<[String; COLUMNS.len()]> =
+        snapshot.entries.iter().map(|entry| row(entry, &here)).collect();
+    table(&rows, terminal_width())
+}
+
+const COLUMNS: [&str; 7] = ["PORT", "HOST", "STATE", "OWNER", "PID", "AGE", "EXPIRES"];
+const OWNER: usize = 3;
+
+fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
+    let nothing = || "-".to_owned();
+    match entry {
+        Listed::Sound { reservation, verdict } => {
+            let process = reservation.process.or(reservation.until);
+            let age = here.wall.duration_since(reservation.created).unwrap_or_default();
+            [
+                reservation.port.to_string(),
+                reservation.host.to_string(),
+                json::state(reservation.kind, *verdict).to_owned(),
+                reservation.owner.as_deref().map_or_else(nothing, printable),
+                process.map_or_else(nothing, |process| process.pid.to_string()),
+                short(age),
+                match (verdict, reservation.lease) {
+                    (Verdict::Stale(reason), _) => reason.to_string(),
+                    (_, Lease::Never) => "never".into(),
+                    (_, Lease::Until(end)) => {
+                        let left = end.saturating_sub(here.boot_ms);
+                        format!("in {}", short(Duration::from_millis(left)))
+                    }
+                },
+            ]
+        }
+        Listed::Damaged { port, reason, .. } => [
+            port.map_or_else(nothing, |port| port.to_string()),
+            nothing(),
+            "damaged".into(),
+            nothing(),
+            nothing(),
+            nothing(),
+            printable(reason),
+        ],
+    }
+}
+
+/// Columns without lines between them. Where the whole is too wide the owners are cut.
+fn table<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> String {
+    let mut widths: Vec<usize> = COLUMNS.iter().map(|heading| heading.width()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    let all: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+    if let Some(too_much) = width.and_then(|width| all.checked_sub(width)) {
+        widths[OWNER] = widths[OWNER].saturating_sub(too_much).max(COLUMNS[OWNER].len());
+    }
+    let mut text = String::new();
+    let headings: Vec<String> = COLUMNS.iter().map(ToString::to_string).collect();
+    let heading = joined(&headings, &widths);
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "{HEADING}{heading}{HEADING:#}");
+    for row in rows {
+        let _ = writeln!(text, "{}", joined(row, &widths));
+    }
+    text
+}
+
+fn joined(cells: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (cell, &width) in cells.iter().zip(widths) {
+        let cell = cut(cell, width);
+        let blanks = " ".repeat(width.saturating_sub(cell.width()) + 2);
+        line.push_str(&cell);
+        line.push_str(&blanks);
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// The text in at most `width` columns, with `…` where something was cut off.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let mut short: String = text
+        .chars()
+        .take_while(|character| match left.checked_sub(character.width().unwrap_or(0)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        })
+        .collect();
+    short.push('…');
+    short
+}
+
+/// A length of time in its two largest units: `2d3h`.
+fn short(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
+fn line(text: &mut String, sentence: &str) {
+    text.push_str(&printable(sentence));
+    text.push('\n');
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_cut_before_anything_else() {
+        let row = |owner: &str| ["8888", "127.0.0.1", "held", owner, "4712", "5s", "in 23h59m"].map(str::to_owned);
+        let rows = [row("a quite long label of somebody's"), row("日本語日本語日本語日本語")];
+        let expect = "PORT  HOST       STATE  OWNER     PID   AGE  EXPIRES\n\
+                      8888  127.0.0.1  held   a quite…  4712  5s   in 23h59m\n\
+                      8888  127.0.0.1  held   日本語…   4712  5s   in 23h59m\n";
+        let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(plain(table(&rows, Some(54))), expect);
+        let wide = plain(table(&rows, None));
+        assert!(wide.contains("a quite long label of somebody's  4712"), "{wide}");
+    }
+
+    #[test]
+    fn lengths_of_time_are_short() {
+        for (seconds, expect) in [(5, "5s"), (61, "1m01s"), (3700, "1h01m"), (200_000, "2d07h")] {
+            assert_eq!(short(Duration::from_secs(seconds)), expect);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! JSON pointers (RFC 6901): `/server/port`. Never looks at a document.
+
+use super::Error;
+
+/// The names and indices in a pointer, decoded. None for the root.
+pub(super) fn parse(pointer: &str) -> Result<Vec<String>, Error> {
+    let wrong = |what| Error::Pointer {
+        pointer: pointer.into(),
+        what,
+    };
+    if pointer.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rest = pointer
+        .strip_prefix('/')
+        .ok_or(wrong("it begins with no /"))?;
+    let part = |part: &str| {
+        let bad = part
+            .split('~')
+            .skip(1)
+            .any(|after| !after.starts_with(['0', '1']));
+        match bad {
+            true => Err(wrong("after ~ comes 0 or 1")),
+            // In this order: `~01` is `~1`.
+            false => Ok(part.replace("~1", "/").replace("~0", "~")),
+        }
+    };
+    rest.split('/').map(part).collect()
+}
+
+/// The pointer to a member of what `parent` points to.
+pub(super) fn join(parent: &str, name: &str) -> String {
+    format!("{parent}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The pointer of decoded parts.
+pub(super) fn of(parts: &[String]) -> String {
+    parts
+        .iter()
+        .fold(String::new(), |pointer, part| join(&pointer, part))
+}
+
+/// The index of an array that a part is: `0`, or digits without a leading zero; `-` is the one
+/// after the last.
+pub(super) fn index(part: &str, length: usize) -> Option<usize> {
+    match part {
+        "-" => Some(length),
+        "0" => Some(0),
+        part if part.starts_with('0') || !part.bytes().all(|byte| byte.is_ascii_digit()) => None,
+        part => part.parse().ok(),
+    }
+}
+
+/// Whether a part could mean an index as well as a name.
+pub(super) fn is_like_index(part: &str) -> bool {
+    part == "-" || (!part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_are_decoded() {
+        let check = |pointer: &str, expect: &[&str]| {
+            assert_eq!(parse(pointer).unwrap(), expect, "{pointer}");
+            assert_eq!(of(&parse(pointer).unwrap()), pointer);
+        };
+        check("", &[]);
+        check("/", &[""]);
+        check("/a/b", &["a", "b"]);
+        check("/a~1b/m~0n/~01", &["a/b", "m~n", "~1"]);
+        check("/a//", &["a", "", ""]);
+        for wrong in ["a", "a/b", "/~", "/a~2", "/a~/b", "#/a"] {
+            assert!(
+                matches!(parse(wrong), Err(Error::Pointer { .. })),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn indices_have_one_form() {
+        let check = |part: &str, expect| assert_eq!(index(part, 3), expect, "{part}");
+        check("0", Some(0));
+        check("12", Some(12));
+        check("-", Some(3));
+        for no in ["", "01", "-1", "+1", "x", "1x", "99999999999999999999999"] {
+            check(no, None);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Takes back the changes of processes that were killed half-way. Never guesses: a file that holds
+//! neither what it did before nor what it was to hold is somebody's work and stays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use pk_fs::lock::Wait;
+use pk_fs::replace::{DurableError, Target};
+use tracing::debug;
+
+use crate::digest::Digest;
+use crate::journal::{Entry, Journal, Phase};
+use crate::steps::reached;
+use crate::undo::{Holds, look, put_back};
+use crate::{Error, State, Strategy, backup};
+
+/// What was found and done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The tags of the changes that were taken back. Each is told once.
+    pub rolled_back: Vec<String>,
+    /// Files that somebody else has changed since, and that were left as they are.
+    pub left: Vec<PathBuf>,
+    /// Files that can't be put back, because the copy is missing, and are not written to before
+    /// that is settled.
+    pub stuck: Vec<Stuck>,
+}
+
+/// A file whose interrupted change can't be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// The file.
+    pub path: PathBuf,
+    /// Where its old bytes were kept.
+    pub copy: PathBuf,
+    /// The journal that tells of the change; removing it gives the file up as it is.
+    pub journal: PathBuf,
+}
+
+/// Takes back what killed processes began, and tells whose reservations (or whatever else the tags
+/// mean) are void. To be called at the start of every command that writes files.
+///
+/// # Errors
+/// [`Error::Lock`], and failures of the system.
+pub fn recover(state: &State, wait: Wait, now: SystemTime) -> Result<Recovered, Error> {
+    if Journal::all(state)?.is_empty() {
+        return Ok(Recovered::default());
+    }
+    state.exclusively(wait, || {
+        let mut recovered = roll_back(state, now)?;
+        for journal in Journal::all(state)? {
+            if journal.page.state == Phase::RolledBack {
+                recovered.rolled_back.extend(journal.page.tag.clone());
+                journal.close()?;
+            }
+        }
+        Ok(recovered)
+    })?
+}
+
+/// Takes back everything but keeps the tags for [`recover`]. The caller holds the lock, so that
+/// every journal is that of a dead process.
+pub(crate) fn roll_back(state: &State, now: SystemTime) -> Result<Recovered, Error> {
+    let mut recovered = Recovered::default();
+    for mut journal in Journal::all(state)? {
+        for entry in &journal.page.entries {
+            sweep(entry);
+        }
+        match journal.page.state {
+            Phase::RolledBack => continue,
+            Phase::Committed => {
+                journal.close()?;
+                continue;
+            }
+            Phase::Prepared => {}
+        }
+        let files: Vec<File<'_>> = journal
+            .page
+            .entries
+            .iter()
+            .map(File::find)
+            .collect::<Result<_, _>>()?;
+        if files.iter().all(|file| file.holds == Holds::New) {
+            debug!(journal = %journal.path().display(), "all files are new: finished");
+            journal.close()?;
+            continue;
+        }
+        let stuck: Vec<Stuck> = files
+            .iter()
+            .filter_map(|file| file.stuck(&journal))
+            .collect();
+        if !stuck.is_empty() {
+            recovered.stuck.extend(stuck);
+            continue;
+        }
+        for (index, file) in files.iter().enumerate() {
+            recovered.left.extend(file.take_back(state, now)?);
+            reached("taken-back", index);
+        }
+        drop(files);
+        match journal.page.tag {
+            Some(_) => journal.mark(Phase::RolledBack)?,
+            None => journal.close()?,
+        }
+    }
+    Ok(recovered)
+}
+
+/// Refuses to write to a file whose interrupted change could not be taken back.
+pub(crate) fn check_settled(stuck: &[Stuck], real: &Path) -> Result<(), Error> {
+    match stuck.iter().find(|stuck| stuck.path == real) {
+        None => Ok(()),
+        Some(Stuck {
+            path,
+            copy,
+            journal,
+        }) => Err(Error::Unrecovered {
+            path: path.clone(),
+            copy: copy.clone(),
+            journal: journal.clone(),
+        }),
+    }
+}
+
+/// A file that a journal names, as it is now.
+struct File<'j> {
+    entry: &'j Entry,
+    /// Nothing where its folder is gone, or a link now.
+    target: Option<Target>,
+    holds: Holds,
+}
+
+impl File<'_> {
+    fn find(entry: &Entry) -> Result<File<'_>, Error> {
+        let gone = File {
+            entry,
+            target: None,
+            holds: Holds::Neither,
+        };
+        let target = match Target::resolve(&entry.path()) {
+            Ok(target) if target.real() == entry.path() => target,
+            Ok(_) => return Ok(gone),
+            Err(DurableError::Io {
+                action,
+                path,
+                source,
+            }) => {
+                return Err(DurableError::Io {
+                    action,
+                    path,
+                    source,
+                }
+                .into());
+            }
+            Err(_) => return Ok(gone),
+        };
+        let holds = match look(&target, entry.old_digest(), entry.new_digest()) {
+            Err(Error::File(DurableError::NotRegular { .. })) => return Ok(gone),
+            answer => answer?.1,
+        };
+        Ok(File {
+            entry,
+            target: Some(target),
+            holds,
+        })
+    }
+
+    /// Whether it has to be put back.
+    fn is_changed(&self) -> bool {
+        let Some(target) = &self.target else {
+            return false;
+        };
+        // What holds neither is ours only if it is still the folder that it was.
+        let is_torn = || {
+            let folder = target.folder_identity().ok();
+            self.entry.strategy() == Strategy::InPlace && folder == Some(self.entry.folder_identity)
+        };
+        self.holds == Holds::New || (self.holds == Holds::Neither && is_torn())
+    }
+
+    fn stuck(&self, journal: &Journal) -> Option<Stuck> {
+        let copy = self.entry.old.as_ref()?.copy();
+        let is_stuck = self.is_changed() && self.old().is_none();
+        is_stuck.then(|| Stuck {
+            path: self.entry.path(),
+            copy,
+            journal: journal.path(),
+        })
+    }
+
+    /// The old bytes, if they are what they were.
+    fn old(&self) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.entry.old.as_ref()?.copy()).ok()?;
+        (Some(Digest::of(&bytes)) == self.entry.old_digest()).then_some(bytes)
+    }
+
+    /// Puts it back, or tells that it is left as it is.
+    fn take_back(&self, state: &State, now: SystemTime) -> Result<Option<PathBuf>, Error> {
+        let Some(target) = self.target.as_ref().filter(|_| self.is_changed()) else {
+            let is_left = self.holds == Holds::Neither;
+            return Ok(is_left.then(|| self.entry.path()));
+        };
+        let (current, holds) = look(target, self.entry.old_digest(), self.entry.new_digest())?;
+        let Some(current) = current else {
+            return Ok(Some(self.entry.path()));
+        };
+        if holds == Holds::Neither {
+            // Half of each, or edited by hand: either way somebody may want to see it.
+            backup::keep(state, target.real(), &current, now)?;
+        }
+        put_back(
+            target,
+            &current,
+            self.old().as_deref(),
+            self.entry.strategy(),
+        )?;
+        Ok(None)
+    }
+}
+
+impl Entry {
+    fn old_digest(&self) -> Option<Digest> {
+        self.old.as_ref().and_then(|old| old.sha256.parse().ok())
+    }
+
+    fn new_digest(&self) -> Digest {
+        // A journal that was tampered with matches no file.
+        self.new_sha256
+            .parse()
+            .unwrap_or(Digest::of(self.new_sha256.as_bytes()))
+    }
+}
+
+/// Removes the stages of dead processes beside a file.
+fn sweep(entry: &Entry) {
+    let path = entry.path();
+    let swept = Target::resolve(&path).map(|target| target.sweep());
+    debug!(path = %path.display(), ?swept, "swept beside a file of an interrupted change");
+}

@@ -1,0 +1,94 @@
+//! Passing open descriptors over a unix socket (`SCM_RIGHTS`, unix(7)): what arrives is the very
+//! same socket or lock, so there is no moment at which nobody has it. Never keeps a copy.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+/// The most descriptors that one message can carry here; the kernel allows 253.
+pub const MOST: usize = 16;
+
+/// Sends `text`, which must not be empty, and copies of `descriptors`.
+///
+/// # Errors
+/// The system's reason; `InvalidInput` for more than [`MOST`] descriptors or no text.
+pub fn send(socket: impl AsFd, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    if descriptors.len() > MOST || text.is_empty() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // The descriptors travel with the first byte; what the kernel did not take of the text follows.
+    let sent = sendmsg(&socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)?;
+    let mut rest = &text[sent..];
+    while !rest.is_empty() {
+        rest = &rest[rustix::net::send(&socket, rest, SendFlags::NOSIGNAL)?..];
+    }
+    Ok(())
+}
+
+/// Receives at most `buffer.len()` bytes and the descriptors that came with them, all
+/// close-on-exec. No bytes mean that the other end is closed.
+///
+/// # Errors
+/// The system's reason.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let answer = recvmsg(
+        socket,
+        &mut [IoSliceMut::new(buffer)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let descriptors = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    Ok((answer.bytes, descriptors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn what_arrives_is_the_same_socket() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        send(&here, b"hello", &[listener.as_fd()]).unwrap();
+        drop(listener);
+        let mut buffer = [0; 64];
+        let (length, mut descriptors) = receive(&there, &mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"hello");
+        let listener = TcpListener::from(descriptors.pop().unwrap());
+        assert_eq!(listener.local_addr().unwrap(), address);
+        assert!(descriptors.is_empty());
+        drop(here);
+        assert_eq!(there.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn too_many_and_nothing_are_refused() {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let many = [here.as_fd(); MOST + 1];
+        assert_eq!(send(&here, b"x", &many).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(send(&here, b"", &[]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

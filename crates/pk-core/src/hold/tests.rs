@@ -1,0 +1,151 @@
+//! Holds against real challengers, as themselves and after somebody else.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use super::*;
+use crate::{PortRange, Walk};
+
+/// A port that is free at this moment. Tests of other processes may be at it as well, so whoever
+/// uses it tries again with another when it is gone.
+fn some_port(salt: u32) -> Port {
+    let mut walk = Walk::new();
+    let from = std::process::id().wrapping_mul(131).wrapping_add(salt.wrapping_mul(977));
+    let free = PortRange::DEFAULT.ports_from(from).find(|&port| walk.claim(port).is_ok());
+    free.expect("some port of ten thousand is free")
+}
+
+fn hold(host: &str, coverage: Coverage, salt: u32) -> Hold {
+    let host: Host = host.parse().unwrap();
+    (0..100)
+        .find_map(|turn| {
+            let port = some_port(salt + 100 * turn);
+            Hold::acquire(host, port, coverage, Origin::Range).ok()
+        })
+        .expect("one of a hundred free ports can be held")
+}
+
+/// Binds as servers do: with `SO_REUSEADDR`, and listens.
+fn serve(address: &str, port: Port) -> io::Result<TcpListener> {
+    let address: IpAddr = address.parse().unwrap();
+    TcpListener::bind(SocketAddr::new(address, port.number()))
+}
+
+const CHALLENGES: [&str; 4] = ["127.0.0.1", "0.0.0.0", "::1", "::"];
+
+fn challenge(port: Port, expect: io::ErrorKind) {
+    for address in CHALLENGES {
+        match serve(address, port) {
+            Err(error) if address.contains(':') && probe::no_ipv6(&error) => {
+                println!("skipped {address}: no IPv6");
+            }
+            answer => assert_eq!(answer.unwrap_err().kind(), expect, "{address}:{port}"),
+        }
+    }
+}
+
+#[test]
+fn nobody_else_binds_a_held_port_and_clients_are_refused() {
+    for (salt, host) in ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"].iter().enumerate() {
+        for coverage in [Coverage::Host, Coverage::Everywhere] {
+            let hold = hold(host, coverage, salt as u32);
+            let port = hold.port();
+            challenge(port, io::ErrorKind::AddrInUse);
+            let client = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port.number())));
+            assert_eq!(client.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            drop(hold);
+            for address in CHALLENGES {
+                if let Err(error) = serve(address, port) {
+                    assert!(probe::no_ipv6(&error), "{address}:{port} after release: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
+    for (salt, host) in ["127.0.0.1", "::1", "0.0.0.0"].iter().enumerate() {
+        let hold = hold(host, Coverage::Host, 40 + salt as u32);
+        let expect = SocketAddr::new(host.parse().unwrap(), hold.port().number());
+        let listener = hold.listener().unwrap();
+        assert_eq!(listener.local_addr().unwrap(), expect);
+        drop(listener);
+        let listener = hold.into_listener().unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_, from) = listener.accept().unwrap();
+        assert_eq!(from, client.local_addr().unwrap());
+    }
+}
+
+#[test]
+fn a_hold_of_everything_gives_no_narrower_socket() {
+    let hold = hold("127.0.0.1", Coverage::Everywhere, 50);
+    assert!(matches!(hold.listener(), Err(Error::Wider { .. })));
+    assert!(matches!(hold.into_listener(), Err(Error::Wider { .. })));
+}
+
+/// Leaves a connection of a dead server on a port: the end that closes first keeps it.
+fn leave_time_wait(port: Port) {
+    let server = serve("127.0.0.1", port).unwrap();
+    let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let (accepted, _) = server.accept().unwrap();
+    drop(accepted);
+    io::Read::read(&mut &client, &mut [0]).unwrap();
+    drop(client);
+}
+
+#[test]
+fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_number() {
+    for (salt, coverage) in [(60, Coverage::Host), (61, Coverage::Everywhere)] {
+        let port = some_port(salt);
+        leave_time_wait(port);
+        let host = Host::default();
+        let searched = Hold::acquire(host, port, coverage, Origin::Range);
+        assert!(matches!(searched, Err(Error::Busy { .. })), "{searched:?}");
+        let hold = Hold::acquire(host, port, coverage, Origin::Number).unwrap();
+        challenge(port, io::ErrorKind::AddrInUse);
+        if coverage == Coverage::Host {
+            hold.into_listener().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_server_about_to_start_is_no_leftover() {
+    let port = some_port(70);
+    let starting = probe::open(Host::default().address(), Stack::Single).unwrap();
+    starting.set_reuse_address(true).unwrap();
+    probe::bind(&starting, Host::default().address(), port).unwrap();
+    let families = [AddressFamily::INET];
+    if sockets::list(&families, States::BOUND, Some(port)).map_or(0, |found| found.len()) == 0 {
+        println!("skipped: this kernel does not list bound sockets");
+        return;
+    }
+    for coverage in [Coverage::Host, Coverage::Everywhere] {
+        let taken = Hold::acquire(Host::default(), port, coverage, Origin::Number);
+        assert!(matches!(taken, Err(Error::Busy { .. })), "{taken:?}");
+    }
+    starting.listen(1).expect("it was not disturbed");
+}
+
+#[test]
+fn a_port_used_elsewhere_is_held_on_the_hosts_addresses_when_asked_for_by_number() {
+    let port = some_port(80);
+    let Ok(_elsewhere) = serve("127.0.0.9", port) else {
+        println!("skipped: no 127.0.0.9 here");
+        return;
+    };
+    let busy = Hold::acquire(Host::default(), port, Coverage::Everywhere, Origin::Range);
+    assert!(matches!(busy, Err(Error::Busy { .. })), "{busy:?}");
+    let _hold = Hold::acquire(Host::default(), port, Coverage::Everywhere, Origin::Number).unwrap();
+    challenge(port, io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused() {
+    // TEST-NET-1, RFC 5737: nobody has it.
+    let host: Host = "192.0.2.1".parse().unwrap();
+    let taken = Hold::acquire(host, some_port(90), Coverage::Host, Origin::Number);
+    assert!(matches!(taken, Err(Error::NotLocal { .. })), "{taken:?}");
+}

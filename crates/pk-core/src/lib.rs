@@ -1,0 +1,52 @@
+//! Localhost ports: probe them, look through ranges of them, hold them. Never writes a file, never
+//! starts a process.
+//!
+//! A port is **free** when a bind(2) *without* `SO_REUSEADDR` says so, and **held** while sockets
+//! are bound to it that do not listen: nobody else can take it, the kernel does not hand it out,
+//! and clients are refused at once instead of hanging in a backlog.
+//!
+//! ```
+//! use pk_core::{Coverage, Hold, Host, Wish, Walk};
+//!
+//! // The first free port of the default range…
+//! let mut walk = Walk::new();
+//! let (port, claim) = Wish::default()
+//!     .candidates(0, || None)
+//!     .find_map(|candidate| Some((candidate, walk.claim(candidate.port).ok()?)))
+//!     .expect("some port of ten thousand is free");
+//! drop(claim);
+//! // …held, until it becomes the server's very own socket.
+//! let hold = Hold::acquire(Host::default(), port.port, Coverage::Host, port.origin)?;
+//! let listener = hold.into_listener()?;
+//! assert_eq!(listener.local_addr()?.port(), port.port.number());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Platforms
+//! Linux is what this is measured and tested on. Elsewhere the same calls compile to their portable
+//! part: a hold covers the addresses of its host, and what `/proc` would tell is unknown.
+
+pub mod candidates;
+pub mod error;
+pub mod handoff;
+pub mod hold;
+pub mod host;
+pub mod machine;
+pub mod port;
+pub mod probe;
+pub mod process;
+pub mod protocol;
+pub mod range;
+pub mod sockets;
+mod sys;
+
+pub use candidates::{Candidate, Fallback, Origin, Wish};
+pub use error::Error;
+pub use hold::{Coverage, Hold};
+pub use host::Host;
+pub use machine::Machine;
+pub use port::Port;
+pub use probe::Walk;
+pub use process::{ProcessId, ProcessState};
+pub use protocol::Protocol;
+pub use range::PortRange;

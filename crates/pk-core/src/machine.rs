@@ -1,0 +1,83 @@
+//! Where and when this process runs, in numbers that can be compared with those of another: boot,
+//! namespaces, the clock that counts from boot. Never the wall clock.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::{PortRange, sys};
+
+/// The boot of the machine and the namespaces that this process lives in. A number that the system
+/// does not tell is 0, and then the same for everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Another one after each boot (`/proc/sys/kernel/random/boot_id`), the same in all containers.
+    pub boot_id: String,
+    /// The network namespace (`SO_NETNS_COOKIE`): equal port numbers collide within one.
+    pub network: u64,
+    /// The time namespace (inode): the boot clock can be compared within one.
+    pub time: u64,
+    /// The process namespace (inode): process numbers can be compared within one.
+    pub processes: u64,
+}
+
+impl Machine {
+    /// Asks the system.
+    #[must_use]
+    pub fn here() -> Machine {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Machine {
+            boot_id: boot_id.trim_end().to_owned(),
+            network: network_namespace(),
+            time: namespace("time"),
+            processes: namespace("pid"),
+        }
+    }
+}
+
+/// Milliseconds since boot, time asleep included (`CLOCK_BOOTTIME`). Setting the wall clock does
+/// not move it; a time namespace shifts it.
+#[must_use]
+pub fn boot_clock_ms() -> u64 {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(clock);
+    let milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1_000_000;
+    milliseconds.try_into().unwrap_or(0)
+}
+
+/// The ports that the kernel hands out to whoever does not care
+/// (`/proc/sys/net/ipv4/ip_local_port_range`); `None` where it does not tell.
+#[must_use]
+pub fn ephemeral_range() -> Option<PortRange> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = text.split_ascii_whitespace().map(str::parse);
+    PortRange::new(ends.next()?.ok()?, ends.next()?.ok()?).ok()
+}
+
+/// The inode of a namespace of this process, namespaces(7).
+fn namespace(kind: &str) -> u64 {
+    fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |it| it.ino())
+}
+
+fn network_namespace() -> u64 {
+    Socket::new(Domain::IPV4, Type::DGRAM, None)
+        .and_then(|socket| sys::network_cookie(&socket))
+        .unwrap_or_else(|_| namespace("net"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_goes_on_and_the_machine_stays() {
+        let then = boot_clock_ms();
+        assert_eq!(Machine::here(), Machine::here());
+        assert!(boot_clock_ms() >= then);
+        assert_ne!(then, 0);
+    }
+}

@@ -1,0 +1,131 @@
+//! Is a port free? bind(2) without `SO_REUSEADDR` is the only one who knows. Never listens and never
+//! connects: both would disturb a server that is about to start.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{Error, Host, Port};
+
+/// A walk along candidates: one socket is bound to each until a bind succeeds. A failed bind leaves
+/// the socket as it was, and one call costs a sixth of opening a new one.
+///
+/// The socket is a dual-stack [::] one where there is IPv6, so that a port that anything uses on
+/// any address of the machine is passed over.
+#[derive(Debug, Default)]
+pub struct Walk {
+    socket: Option<(Socket, IpAddr)>,
+}
+
+/// A port that is bound, and so nobody else's, for as long as this value lives.
+#[derive(Debug)]
+#[must_use = "the port is free again when this is dropped"]
+pub struct Claim {
+    _socket: Socket,
+}
+
+impl Walk {
+    /// A walk that has not begun.
+    #[must_use]
+    pub fn new() -> Walk {
+        Walk::default()
+    }
+
+    /// Takes `port` if nothing on the machine uses it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] and [`Error::Denied`]: on to the next. [`Error::Io`]: there is no next.
+    pub fn claim(&mut self, port: Port) -> Result<Claim, Error> {
+        let (socket, address) = match self.socket.take() {
+            Some(begun) => begun,
+            None => anywhere().map_err(Error::io("open a socket"))?,
+        };
+        match bind(&socket, address, port) {
+            Ok(()) => Ok(Claim { _socket: socket }),
+            Err(error) => {
+                self.socket = Some((socket, address));
+                Err(Error::of_bind(error, Host::Address(address), port))
+            }
+        }
+    }
+}
+
+/// A socket for every address of the machine.
+fn anywhere() -> io::Result<(Socket, IpAddr)> {
+    let everything = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match open(everything, Stack::Dual) {
+        Ok(socket) => Ok((socket, everything)),
+        Err(error) if no_ipv6(&error) => {
+            let all_of_ipv4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            Ok((open(all_of_ipv4, Stack::Single)?, all_of_ipv4))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an IPv6 socket takes IPv4 as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stack {
+    Single,
+    Dual,
+}
+
+/// A TCP socket for `address`, close-on-exec, without `SO_REUSEADDR`.
+pub(crate) fn open(address: IpAddr, stack: Stack) -> io::Result<Socket> {
+    match address {
+        IpAddr::V4(_) => Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)),
+        IpAddr::V6(_) => {
+            let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+            // Said in both cases, because the system's default can be set (ipv6(7), bindv6only).
+            socket.set_only_v6(stack == Stack::Single)?;
+            Ok(socket)
+        }
+    }
+}
+
+pub(crate) fn bind(socket: &Socket, address: IpAddr, port: Port) -> io::Result<()> {
+    socket.bind(&SocketAddr::new(address, port.number()).into())
+}
+
+/// Whether an error says that the machine has no IPv6, or that it is switched off.
+pub(crate) fn no_ipv6(error: &io::Error) -> bool {
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_walk_passes_over_what_listens_on_any_address() {
+        for address in ["127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else {
+                println!("skipped {address}: no such address here");
+                continue;
+            };
+            let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
+            let mut walk = Walk::new();
+            for _ in 0..3 {
+                assert!(matches!(walk.claim(port), Err(Error::Busy { .. })), "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_keeps_the_port_until_it_is_dropped() {
+        let mut walk = Walk::new();
+        let mut taken = crate::PortRange::DEFAULT.ports_from(std::process::id()).filter_map(|port| {
+            Some((port, walk.claim(port).ok()?))
+        });
+        let (port, claim) = taken.next().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port.number()));
+        assert!(TcpListener::bind(address).is_err());
+        drop(claim);
+        TcpListener::bind(address).unwrap();
+    }
+}

@@ -1,0 +1,227 @@
+//! Who a process is, and whether it still lives. A number alone is not an identity: it is used
+//! again, and means another process in another namespace. Never starts one.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use crate::{Machine, sys};
+
+/// A process: its number, and what tells it from the next one with that number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProcessId {
+    /// Its number, in its namespace.
+    pub pid: u32,
+    /// When it started, in clock ticks after boot (10 ms each).
+    pub start: u64,
+    /// The namespace that the number belongs to (inode).
+    pub namespace: u64,
+}
+
+/// What can be told of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs (or is stopped).
+    Alive,
+    /// It has ended, though its parent may not have asked for its status yet.
+    Gone,
+    /// It can't be seen from here.
+    Unknown,
+}
+
+impl ProcessId {
+    /// The process with this number, as seen from here; `None` when there is none.
+    ///
+    /// # Errors
+    /// The system's reason, where it does not tell.
+    pub fn of(pid: u32, machine: &Machine) -> io::Result<Option<ProcessId>> {
+        match stat(pid) {
+            Ok(Stat { ended: true, .. }) => Ok(None),
+            Ok(stat) => Ok(Some(ProcessId { pid, start: stat.start, namespace: machine.processes })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// This very process.
+    #[must_use]
+    pub fn this(machine: &Machine) -> ProcessId {
+        let pid = std::process::id();
+        let start = stat(pid).map_or(0, |stat| stat.start);
+        ProcessId { pid, start, namespace: machine.processes }
+    }
+
+    /// Whether it still lives.
+    #[must_use]
+    pub fn state(&self, machine: &Machine) -> ProcessState {
+        if self.namespace != machine.processes {
+            return ProcessState::Unknown;
+        }
+        match stat(self.pid) {
+            Ok(stat) if stat.ended || stat.start != self.start => ProcessState::Gone,
+            Ok(_) => ProcessState::Alive,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.answers(),
+            Err(_) => ProcessState::Unknown,
+        }
+    }
+
+    /// `/proc` may hide other users' processes (hidepid), kill(2) with signal 0 does not.
+    fn answers(&self) -> ProcessState {
+        match pid(self.pid).map(rustix::process::test_kill_process) {
+            Some(Ok(()) | Err(Errno::PERM)) => ProcessState::Alive,
+            Some(Err(Errno::SRCH)) | None => ProcessState::Gone,
+            Some(Err(_)) => ProcessState::Unknown,
+        }
+    }
+
+    /// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
+    ///
+    /// # Errors
+    /// The system's reason; `NotFound` when it has ended, or another process has its number now.
+    pub fn descriptor(&self, machine: &Machine) -> io::Result<OwnedFd> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let pid = pid(self.pid).ok_or_else(gone)?;
+        #[cfg(target_os = "linux")]
+        let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+        #[cfg(not(target_os = "linux"))]
+        let descriptor = Err::<OwnedFd, _>(Errno::NOSYS);
+        let descriptor = descriptor.map_err(|error| match error {
+            Errno::SRCH => gone(),
+            error => error.into(),
+        })?;
+        // Looked at after opening: from here on the descriptor is of the process that was meant.
+        match self.state(machine) {
+            ProcessState::Gone => Err(gone()),
+            _ => Ok(descriptor),
+        }
+    }
+}
+
+/// Cuts this process off from the one that started it: a session of its own, `/` as the current
+/// folder, nothing open but the three standard streams, which the caller sees to. To be called as
+/// the first thing in a fresh process.
+///
+/// # Errors
+/// The system's reason.
+pub fn detach() -> io::Result<()> {
+    match sys::close_inherited() {
+        // Before Linux 5.9 what was inherited stays open: unwanted, but no reason not to start.
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+            tracing::debug!(%error, "inherited descriptors stay open");
+        }
+        _ => {}
+    }
+    // A process that was just started leads no group, so this can only fail if it has a session
+    // of its own already.
+    let _ = rustix::process::setsid();
+    rustix::process::chdir("/")?;
+    Ok(())
+}
+
+/// Waits until the process behind a [`ProcessId::descriptor`] has ended; `false` when it has not
+/// within `limit`.
+///
+/// # Errors
+/// The system's reason.
+pub fn wait(descriptor: &OwnedFd, limit: Duration) -> io::Result<bool> {
+    let limit = Timespec::try_from(limit).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut watched = [PollFd::new(descriptor, PollFlags::IN)];
+    Ok(rustix::event::poll(&mut watched, Some(&limit))? > 0)
+}
+
+/// Ends the process behind a [`ProcessId::descriptor`] at once (SIGKILL), and no other.
+///
+/// # Errors
+/// The system's reason; `PermissionDenied` for another user's.
+pub fn kill(descriptor: &OwnedFd) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::pidfd_send_signal(descriptor, rustix::process::Signal::KILL)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = descriptor;
+    Ok(())
+}
+
+fn pid(number: u32) -> Option<Pid> {
+    i32::try_from(number).ok().and_then(Pid::from_raw)
+}
+
+struct Stat {
+    ended: bool,
+    start: u64,
+}
+
+/// proc_pid_stat(5).
+fn stat(pid: u32) -> io::Result<Stat> {
+    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat"));
+    let text = text.map_err(|error| match error.raw_os_error() {
+        // It ended between open and read.
+        Some(code) if code == Errno::SRCH.raw_os_error() => io::ErrorKind::NotFound.into(),
+        _ => error,
+    })?;
+    parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The command name in the second field may contain anything, so the fields are counted from the
+/// *last* parenthesis: the state is the 3rd of all, the start time the 22nd.
+fn parse(text: &[u8]) -> Option<Stat> {
+    let name_ends = text.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(text.get(name_ends + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let ended = matches!(fields.next()?, "Z" | "X" | "x");
+    Some(Stat { ended, start: fields.nth(18)?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_from_the_last_parenthesis() {
+        let check = |text: &str, expect: Option<(bool, u64)>| {
+            let got = parse(text.as_bytes()).map(|stat| (stat.ended, stat.start));
+            assert_eq!(got, expect, "{text}");
+        };
+        let tail = "1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 153593 99 1";
+        check(&format!("7 (sh) S {tail}"), Some((false, 153_593)));
+        check(&format!("7 (a) Z) R 9 (b) Z {tail}"), Some((true, 153_593)));
+        check(&format!("7 (\n) X {tail}"), Some((true, 153_593)));
+        check("7 (sh) S 1 2 3", None);
+        check("", None);
+        check("7 (sh", None);
+    }
+
+    #[test]
+    fn a_child_is_alive_then_gone_even_before_it_is_reaped() {
+        let machine = Machine::here();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("cat is everywhere");
+        let id = ProcessId::of(child.id(), &machine).unwrap().expect("it runs");
+        assert_eq!(id.state(&machine), ProcessState::Alive);
+        let ends = id.descriptor(&machine).unwrap();
+        drop(child.stdin.take());
+        assert!(wait(&ends, Duration::from_secs(60)).unwrap());
+        assert_eq!(id.state(&machine), ProcessState::Gone, "a zombie has ended");
+        child.wait().unwrap();
+        assert_eq!(id.state(&machine), ProcessState::Gone);
+        assert_eq!(ProcessId::of(id.pid, &machine).unwrap(), None);
+    }
+
+    #[test]
+    fn the_same_number_started_at_another_time_or_elsewhere_is_somebody_else() {
+        let machine = Machine::here();
+        let me = ProcessId::this(&machine);
+        assert_eq!(me.state(&machine), ProcessState::Alive);
+        assert_eq!(ProcessId { start: me.start + 1, ..me }.state(&machine), ProcessState::Gone);
+        let elsewhere = ProcessId { namespace: me.namespace + 1, ..me };
+        assert_eq!(elsewhere.state(&machine), ProcessState::Unknown);
+        assert_eq!(ProcessId { pid: u32::MAX, ..me }.state(&machine), ProcessState::Gone);
+    }
+}

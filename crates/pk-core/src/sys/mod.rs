@@ -1,0 +1,12 @@
+//! The system calls that no safe wrapper offers, the same items on every platform. Never decides
+//! anything.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{bind_to_interface, close_inherited, network_cookie};
+
+#[cfg(not(target_os = "linux"))]
+mod other;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::{bind_to_interface, close_inherited, network_cookie};

@@ -1,0 +1,204 @@
+//! A directory held open, so that a path swapped underneath can't mislead what follows, and the
+//! question who else may write in it. Never opens the files inside.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use crate::sys::accounts;
+
+/// Why a folder can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The folder is not there, or the way to it is not.
+    #[error("no such folder: {}", path.display())]
+    Missing {
+        /// The folder that was asked for.
+        path: PathBuf,
+    },
+    /// A system call failed.
+    #[error("cannot {action} folder {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Who, besides this user and root, may create and replace files in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody: it is mine or root's, and only the owner (or a group of which I am the only
+    /// member) may write.
+    Private,
+    /// Every member of a group.
+    Group {
+        /// The group's number.
+        gid: u32,
+        /// Whether new files get the folder's group (the setgid bit).
+        setgid: bool,
+    },
+    /// Everybody, but each only their own files (the sticky bit, as in `/tmp`).
+    Sticky,
+    /// Everybody, everybody's files.
+    Everybody,
+    /// It belongs to another user.
+    Foreign {
+        /// That user's number.
+        uid: u32,
+    },
+}
+
+/// A directory held open. Everything done through it stays in that directory, whatever is renamed
+/// or linked at its path meanwhile.
+#[derive(Debug)]
+pub struct Folder {
+    descriptor: OwnedFd,
+    path: PathBuf,
+    stat: Stat,
+}
+
+impl Folder {
+    /// Opens an existing folder. The last component may be a symlink.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Io`] where it is no directory or may not be entered.
+    pub fn open(path: &Path) -> Result<Folder, Error> {
+        // An empty path is what Path::parent gives for a bare file name.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let failed = |action, source: Errno| match source {
+            Errno::NOENT => Error::Missing { path: path.into() },
+            _ => Error::Io { action, path: path.into(), source: source.into() },
+        };
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let descriptor = rustix::fs::openat(CWD, path, flags, Mode::empty())
+            .map_err(|source| failed("open", source))?;
+        let stat = rustix::fs::fstat(&descriptor).map_err(|source| failed("examine", source))?;
+        Ok(Folder { descriptor, path: path.into(), stat })
+    }
+
+    /// Opens a folder and creates it, and the folders on the way to it, where they are missing:
+    /// mode 0700, whatever the umask.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where one can't be created or opened.
+    pub fn ensure(path: &Path) -> Result<Folder, Error> {
+        match Folder::open(path) {
+            Err(Error::Missing { .. }) => {}
+            answer => return answer,
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Folder::ensure(parent)?;
+        }
+        let failed = |source: Errno| Error::Io {
+            action: "create",
+            path: path.into(),
+            source: source.into(),
+        };
+        match rustix::fs::mkdirat(CWD, path, Mode::RWXU) {
+            // A umask may have taken away even the owner's own rights.
+            Ok(()) => rustix::fs::chmodat(CWD, path, Mode::RWXU, rustix::fs::AtFlags::empty())
+                .map_err(failed)?,
+            // Somebody was faster.
+            Err(Errno::EXIST) => {}
+            Err(source) => return Err(failed(source)),
+        }
+        Folder::open(path)
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The user that it belongs to.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        self.stat.st_uid
+    }
+
+    /// Who else may write in it.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        let me = geteuid().as_raw();
+        judge(&self.stat, me, |gid| accounts::is_private_group(me, gid))
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+fn judge(stat: &Stat, me: u32, is_private_group: impl Fn(u32) -> bool) -> Trust {
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if mode.contains(Mode::WOTH) {
+        return if mode.contains(Mode::SVTX) { Trust::Sticky } else { Trust::Everybody };
+    }
+    let gid = stat.st_gid;
+    if mode.contains(Mode::WGRP) && !is_private_group(gid) {
+        return match mode.contains(Mode::SVTX) {
+            true => Trust::Sticky,
+            false => Trust::Group { gid, setgid: mode.contains(Mode::SGID) },
+        };
+    }
+    if stat.st_uid != me && stat.st_uid != 0 {
+        return Trust::Foreign { uid: stat.st_uid };
+    }
+    Trust::Private
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(mode: u32, uid: u32, gid: u32) -> Stat {
+        let folder = Folder::open(Path::new("/")).unwrap();
+        let mut stat = folder.stat;
+        stat.st_mode = 0o040000 | mode;
+        stat.st_uid = uid;
+        stat.st_gid = gid;
+        stat
+    }
+
+    #[test]
+    fn who_may_write() {
+        let check = |mode, uid, gid, expect| {
+            let trust = judge(&stat(mode, uid, gid), 1000, |gid| gid == 1000);
+            assert_eq!(trust, expect, "{mode:o} of {uid}:{gid}");
+        };
+        check(0o700, 1000, 1000, Trust::Private);
+        check(0o755, 0, 0, Trust::Private);
+        check(0o775, 1000, 1000, Trust::Private);
+        check(0o775, 1000, 50, Trust::Group { gid: 50, setgid: false });
+        check(0o2770, 1000, 50, Trust::Group { gid: 50, setgid: true });
+        check(0o2770, 1001, 50, Trust::Group { gid: 50, setgid: true });
+        check(0o3770, 1000, 50, Trust::Sticky);
+        check(0o1777, 0, 0, Trust::Sticky);
+        check(0o777, 1000, 1000, Trust::Everybody);
+        check(0o700, 1001, 1001, Trust::Foreign { uid: 1001 });
+    }
+
+    #[test]
+    fn missing_folders_are_made_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let deep = temp.path().join("a/b");
+        assert!(matches!(Folder::open(&deep), Err(Error::Missing { .. })));
+        let folder = Folder::ensure(&deep).unwrap();
+        assert_eq!(folder.trust(), Trust::Private);
+        for made in [temp.path().join("a"), deep] {
+            assert_eq!(made.metadata().unwrap().permissions().mode() & 0o7777, 0o700);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! A lock that a process keeps for life, so that everybody who can open the file can tell whether
+//! that process still lives: across users and namespaces, with no process number that could be
+//! used again. Never waits.
+//!
+//! The lock belongs to the open file, not to the process: a copy of the descriptor that was passed
+//! on (or inherited over a fork) keeps it, and it ends when the last copy is closed, at the latest
+//! when the last process that has one dies. It is therefore never unlocked, only closed.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::folder::Folder;
+
+/// A file that is locked for as long as this value, or a copy of its descriptor, is open.
+#[derive(Debug)]
+#[must_use = "the lock ends when this is dropped"]
+pub struct LiveFile(File);
+
+/// What a stranger can tell of a live file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Somebody has it locked.
+    Held,
+    /// Nobody has: it is free, or not there.
+    Free,
+    /// It may not be opened or tested, so nothing is known.
+    Unknown,
+}
+
+impl LiveFile {
+    /// Creates `name` (mode 0600) in `folder` and locks it.
+    ///
+    /// # Errors
+    /// The system's reason; `AlreadyExists` where there is such a file.
+    pub fn create(folder: &Folder, name: &Path) -> io::Result<LiveFile> {
+        let flags = OFlags::RDWR
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
+        rustix::fs::fchmod(&file, mode)?;
+        let mut lock = fd_lock::RwLock::new(file);
+        match lock.try_write() {
+            // Kept for the life of the file: see above.
+            Ok(guard) => std::mem::forget(guard),
+            Err(error) => return Err(error),
+        }
+        Ok(LiveFile(lock.into_inner()))
+    }
+
+    /// The descriptor, to be passed to the process that goes on with it.
+    #[must_use]
+    pub fn into_descriptor(self) -> OwnedFd {
+        self.0.into()
+    }
+}
+
+impl AsFd for LiveFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Whether somebody has `name` in `folder` locked.
+#[must_use]
+pub fn life(folder: &Folder, name: &Path) -> Life {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::NOENT) => return Life::Free,
+        Err(_) => return Life::Unknown,
+    };
+    // A shared lock, so that two who ask at the same moment do not take each other for the holder.
+    let lock = fd_lock::RwLock::new(file);
+    match lock.try_read() {
+        Ok(_guard) => Life::Free,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Life::Held,
+        Err(_) => Life::Unknown,
+    }
+}
+
+/// Removes `name` from `folder`; one that is not there is fine.
+///
+/// # Errors
+/// The system's reason.
+pub fn remove(folder: &Folder, name: &Path) -> io::Result<()> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_file_is_held_until_its_last_copy_is_closed() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let name = Path::new("k3v9");
+        assert_eq!(life(&folder, name), Life::Free);
+        let live = LiveFile::create(&folder, name).unwrap();
+        assert_eq!(life(&folder, name), Life::Held);
+        assert_eq!(
+            LiveFile::create(&folder, name).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        let copy = rustix::io::dup(&live).unwrap();
+        drop(live);
+        assert_eq!(life(&folder, name), Life::Held);
+        drop(copy);
+        assert_eq!(life(&folder, name), Life::Free);
+        remove(&folder, name).unwrap();
+        remove(&folder, name).unwrap();
+    }
+}

@@ -1,0 +1,216 @@
+//! Atomic replacement without fsync: after a crash of the machine the file may be old, new or
+//! empty, after a crash of the process it is old or new. Never follows a symlink.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
+use rustix::io::Errno;
+
+use crate::folder::Folder;
+
+/// What the new bytes take the place of.
+#[derive(Debug, Clone, Copy)]
+pub enum Onto<'s> {
+    /// Nothing: there is no such file yet. Mode 0600.
+    Nothing,
+    /// The file that fstat(2) described so: its mode and owner are kept.
+    File(&'s Stat),
+}
+
+/// Why a file was not replaced. In every case the old one is untouched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else was faster, or took the lock file away: start over from a fresh read.
+    #[error("{} changed while it was being replaced", path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A system call failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Replaces the file `name` in `folder`, and asks `still_ours` as the last thing before the rename.
+///
+/// # Errors
+/// [`Error::Lost`] when `still_ours` says no, or when something is where `onto` says nothing is;
+/// [`Error::Io`] otherwise. The temp file is removed in both cases.
+pub fn volatile(
+    folder: &Folder,
+    name: &OsStr,
+    bytes: &[u8],
+    onto: Onto<'_>,
+    still_ours: impl FnOnce() -> io::Result<bool>,
+) -> Result<(), Error> {
+    let path = folder.path().join(name);
+    let failed = |action| {
+        let path = path.clone();
+        move |source: io::Error| Error::Io { action, path, source }
+    };
+    let (temp, descriptor) = Temp::create(folder, name).map_err(failed("create a file beside"))?;
+    let mut file = std::fs::File::from(descriptor);
+    file.write_all(bytes).map_err(failed("write"))?;
+    dress(&file, onto).map_err(failed("set the mode of"))?;
+    if !still_ours().map_err(failed("examine"))? {
+        return Err(Error::Lost { path });
+    }
+    let flags = match onto {
+        Onto::Nothing => RenameFlags::NOREPLACE,
+        Onto::File(_) => RenameFlags::empty(),
+    };
+    match temp.rename(name, flags) {
+        Ok(()) => Ok(()),
+        // There is a file where none was, or somebody tidied up and took the temp file for litter.
+        Err(Errno::EXIST | Errno::NOENT) => Err(Error::Lost { path }),
+        Err(error) => Err(failed("replace")(error.into())),
+    }
+}
+
+/// Removes the temp files that killed writers of `name` left in `folder`, and returns how many.
+/// The caller holds the lock of `name`, so that no writer can be at work.
+///
+/// # Errors
+/// The system's reason, where the folder can't be read or a file not removed.
+pub fn sweep(folder: &Folder, name: &OsStr) -> io::Result<usize> {
+    let mut prefix = name.to_os_string();
+    prefix.push(MARK);
+    let mut swept = 0;
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_bytes().starts_with(prefix.as_bytes()) {
+            match rustix::fs::unlinkat(folder, entry.file_name(), AtFlags::empty()) {
+                Ok(()) => swept += 1,
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(swept)
+}
+
+/// What stands between a file's name and the rest of its temp files' names.
+const MARK: &str = ".tmp-";
+
+/// A temp file that is removed unless it was renamed.
+struct Temp<'f> {
+    folder: &'f Folder,
+    name: OsString,
+}
+
+impl<'f> Temp<'f> {
+    fn create(folder: &'f Folder, name: &OsStr) -> io::Result<(Temp<'f>, std::os::fd::OwnedFd)> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        for _ in 0..10_000 {
+            let mut temp = name.to_os_string();
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            temp.push(format!("{MARK}{}-{count}", std::process::id()));
+            let flags = OFlags::WRONLY
+                | OFlags::CREATE
+                | OFlags::EXCL
+                | OFlags::NOFOLLOW
+                | OFlags::CLOEXEC;
+            match rustix::fs::openat(folder, &temp, flags, Mode::RUSR | Mode::WUSR) {
+                Ok(descriptor) => return Ok((Temp { folder, name: temp }, descriptor)),
+                // Left by a dead process with this number, or put there to stop us.
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+
+    fn rename(self, name: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
+        let folder = self.folder;
+        let renamed = if flags.is_empty() {
+            rustix::fs::renameat(folder, &self.name, folder, name)
+        } else {
+            rustix::fs::renameat_with(folder, &self.name, folder, name, flags)
+        };
+        renamed.map(|()| std::mem::forget(self))
+    }
+}
+
+impl Drop for Temp<'_> {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here; `sweep` comes by later.
+        let _ = rustix::fs::unlinkat(self.folder, &self.name, AtFlags::empty());
+    }
+}
+
+/// Gives the temp file the owner and mode that the file at its new name shall have.
+fn dress(file: &std::fs::File, onto: Onto<'_>) -> io::Result<()> {
+    let mode = match onto {
+        Onto::Nothing => Mode::RUSR | Mode::WUSR,
+        Onto::File(target) => {
+            let made = rustix::fs::fstat(file)?;
+            if (made.st_uid, made.st_gid) != (target.st_uid, target.st_gid) {
+                let (uid, gid) = (Uid::from_raw(target.st_uid), Gid::from_raw(target.st_gid));
+                rustix::fs::fchown(file, Some(uid), Some(gid))?;
+            }
+            Mode::from_raw_mode(target.st_mode)
+        }
+    };
+    // Not left to the umask, which may take away even the owner's own rights.
+    Ok(rustix::fs::fchmod(file, mode)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_made_and_replaced_and_its_mode_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let (name, path) = (OsStr::new("a.json"), temp.path().join("a.json"));
+        volatile(&folder, name, b"1", Onto::Nothing, || Ok(true)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let stat = rustix::fs::stat(&path).unwrap();
+        volatile(&folder, name, b"2", Onto::File(&stat), || Ok(true)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+    }
+
+    #[test]
+    fn what_is_lost_leaves_nothing_behind() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let name = OsStr::new("a.json");
+        let answer = volatile(&folder, name, b"1", Onto::Nothing, || Ok(false));
+        assert!(matches!(answer, Err(Error::Lost { .. })), "{answer:?}");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+        volatile(&folder, name, b"1", Onto::Nothing, || Ok(true)).unwrap();
+        let answer = volatile(&folder, name, b"2", Onto::Nothing, || Ok(true));
+        assert!(matches!(answer, Err(Error::Lost { .. })), "{answer:?}");
+        assert_eq!(fs::read(temp.path().join("a.json")).unwrap(), b"1");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_are_swept_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        for name in ["a.json", "a.json.lock", "a.json.tmp-7-0", "b.json.tmp-7-0"] {
+            fs::OpenOptions::new().write(true).create_new(true).open(temp.path().join(name)).unwrap();
+        }
+        assert_eq!(sweep(&folder, OsStr::new("a.json")).unwrap(), 1);
+        assert!(!temp.path().join("a.json.tmp-7-0").exists());
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 3);
+    }
+}

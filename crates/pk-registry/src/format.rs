@@ -1,0 +1,448 @@
+//! The bytes on disk, format version 1. Never decides what an entry means.
+//!
+//! A document is read as a list of raw pieces; an entry is only typed when somebody asks for it.
+//! So foreign bytes and unknown fields survive a rewrite exactly, and a command that touches one
+//! entry of thousands pays for one.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use pk_core::{Host, Port, ProcessId, Protocol};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::reservation::{self, Kind, Lease, Reservation};
+use crate::time;
+
+mod origin;
+
+use origin::Origin;
+
+/// What the first field says.
+const SCHEMA: &str = "portkeeper/registry";
+/// The version that this code writes.
+const VERSION: u64 = 1;
+/// The largest file, in bytes.
+pub(crate) const MOST_BYTES: u64 = 32 << 20;
+/// The most entries.
+pub(crate) const MOST_ENTRIES: usize = 70_000;
+/// The deepest nesting of objects and arrays.
+const MOST_DEPTH: usize = 64;
+
+/// A registry file, in pieces that borrow from its text.
+#[derive(Debug, Default)]
+pub(crate) struct Document<'t> {
+    pub(crate) generation: u64,
+    pub(crate) boot_id: Cow<'t, str>,
+    pub(crate) entries: Vec<Entry<'t>>,
+    unknown: Vec<(Cow<'t, str>, &'t RawValue)>,
+}
+
+/// One entry, as it stands in the file.
+#[derive(Debug)]
+pub(crate) struct Entry<'t> {
+    pub(crate) key: Cow<'t, str>,
+    raw: Cow<'t, RawValue>,
+    /// Whether an earlier entry has the same key.
+    again: bool,
+}
+
+/// Why a text is no registry that this code may work on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It says that it is something else, or of a version that this code does not know.
+    Foreign(String),
+    /// It has more entries than allowed.
+    TooMany,
+    /// It is broken: the reason, with line and column where there is one.
+    Corrupt(String),
+}
+
+/// Who reads: a writer must know all of a format, a reader may be allowed to know a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Read,
+    Write,
+}
+
+impl<'t> Document<'t> {
+    pub(crate) fn parse(bytes: &'t [u8], purpose: Purpose) -> Result<Document<'t>, Unreadable> {
+        let mut found = Found::default();
+        let mut input = serde_json::Deserializer::from_slice(bytes);
+        let read = input.deserialize_map(Collect(&mut found)).and_then(|()| input.end());
+        if read.is_err() {
+            // Something that is wrong by the rules of this version may have hidden the version.
+            found.origin = Origin::seek(bytes);
+        }
+        found.origin.check(purpose)?;
+        if found.too_many {
+            return Err(Unreadable::TooMany);
+        }
+        read.map_err(|error| Unreadable::Corrupt(error.to_string()))?;
+        if depth(bytes) > MOST_DEPTH {
+            return Err(Unreadable::Corrupt(format!("nested deeper than {MOST_DEPTH}")));
+        }
+        let entries = found.entries.ok_or_else(|| Unreadable::Corrupt("no entries".into()))?;
+        Ok(Document {
+            generation: found.generation.unwrap_or(0),
+            boot_id: found.boot_id.unwrap_or_default(),
+            entries,
+            unknown: found.unknown,
+        })
+    }
+
+    /// The bytes to be written.
+    pub(crate) fn render(&self) -> Vec<u8> {
+        let size: usize = self.entries.iter().map(|it| it.key.len() + it.raw.get().len() + 8).sum();
+        let mut out = Vec::with_capacity(size + 512);
+        out.extend_from_slice(b"{\"schema\":");
+        json(&mut out, SCHEMA);
+        let numbers = format!(
+            ",\"version\":{VERSION},\"min_reader\":{VERSION},\"generation\":{},\"boot_id\":",
+            self.generation
+        );
+        out.extend_from_slice(numbers.as_bytes());
+        json(&mut out, &*self.boot_id);
+        out.extend_from_slice(b",\"written_by\":");
+        json(&mut out, concat!("portkeeper ", env!("CARGO_PKG_VERSION")));
+        out.extend_from_slice(b",\"entries\":{");
+        for (at, entry) in self.entries.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { b"\n" } else { b",\n" });
+            json(&mut out, &*entry.key);
+            out.push(b':');
+            out.extend_from_slice(entry.raw.get().as_bytes());
+        }
+        out.push(b'}');
+        for (key, value) in &self.unknown {
+            out.push(b',');
+            json(&mut out, &**key);
+            out.push(b':');
+            out.extend_from_slice(value.get().as_bytes());
+        }
+        out.extend_from_slice(b"}\n");
+        out
+    }
+}
+
+fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(out, value).expect("strings and our own structs can be written to memory");
+}
+
+/// How deeply objects and arrays are nested. The parser itself does not recurse.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'\\' => _ = bytes.next(),
+                        b'"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// What has been found so far: whatever follows, these fields have been read.
+#[derive(Default)]
+struct Found<'t> {
+    origin: Origin<'t>,
+    generation: Option<u64>,
+    boot_id: Option<Cow<'t, str>>,
+    entries: Option<Vec<Entry<'t>>>,
+    unknown: Vec<(Cow<'t, str>, &'t RawValue)>,
+    names: HashSet<Cow<'t, str>>,
+    too_many: bool,
+}
+
+struct Collect<'f, 't>(&'f mut Found<'t>);
+
+impl<'t> Visitor<'t> for Collect<'_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        let found = self.0;
+        while let Some(Key(key)) = map.next_key()? {
+            if !found.names.insert(key.clone()) {
+                return Err(A::Error::custom(format_args!("duplicate field {key:?}")));
+            }
+            match &*key {
+                "schema" => found.origin.schema = Some(map.next_value()?),
+                "version" => found.origin.version = Some(map.next_value()?),
+                "min_reader" => found.origin.min_reader = Some(map.next_value()?),
+                "generation" => found.generation = Some(map.next_value()?),
+                "boot_id" => found.boot_id = Some(map.next_value::<Key<'t>>()?.0),
+                // Of whoever writes next.
+                "written_by" => _ = map.next_value::<IgnoredAny>()?,
+                "entries" => {
+                    let Entries { list, too_many } = map.next_value()?;
+                    (found.entries, found.too_many) = (Some(list), too_many);
+                }
+                _ => found.unknown.push((key, map.next_value()?)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A string that borrows from the text where it has no escapes.
+#[derive(Deserialize)]
+struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+
+struct Entries<'t> {
+    list: Vec<Entry<'t>>,
+    too_many: bool,
+}
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'t> Visitor<'t> for List {
+            type Value = Entries<'t>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of entries")
+            }
+
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Entries<'t>, A::Error> {
+                let (mut list, mut keys) = (Vec::new(), HashSet::new());
+                while let Some(Key(key)) = map.next_key()? {
+                    if list.len() == MOST_ENTRIES {
+                        // The rest is only skipped, so that the fields behind it are seen.
+                        map.next_value::<IgnoredAny>()?;
+                        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                        return Ok(Entries { list, too_many: true });
+                    }
+                    let again = !keys.insert(key.clone());
+                    list.push(Entry { key, raw: Cow::Borrowed(map.next_value()?), again });
+                }
+                Ok(Entries { list, too_many: false })
+            }
+        }
+        input.deserialize_map(List)
+    }
+}
+
+/// What the key of an entry says: `tcp/127.0.0.1:8080@4026`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryKey {
+    pub(crate) protocol: Protocol,
+    pub(crate) host: Host,
+    pub(crate) port: Port,
+    pub(crate) network: u64,
+}
+
+impl EntryKey {
+    pub(crate) fn of(reservation: &Reservation) -> EntryKey {
+        let Reservation { protocol, host, port, network, .. } = *reservation;
+        EntryKey { protocol, host, port, network }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<EntryKey> {
+        let (protocol, rest) = text.split_once('/')?;
+        let (rest, network) = rest.rsplit_once('@')?;
+        let (host, port) = rest.rsplit_once(':')?;
+        Some(EntryKey {
+            protocol: protocol.parse().ok()?,
+            host: host.parse().ok()?,
+            port: port.parse().ok()?,
+            network: network.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for EntryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}@{}", self.protocol, self.host, self.port, self.network)
+    }
+}
+
+impl Entry<'_> {
+    pub(crate) fn new(reservation: &Reservation) -> Entry<'static> {
+        let raw = serde_json::value::to_raw_value(&Record::of(reservation));
+        Entry {
+            key: Cow::Owned(EntryKey::of(reservation).to_string()),
+            raw: Cow::Owned(raw.expect("strings and our own structs can be written to memory")),
+            again: false,
+        }
+    }
+
+    /// The entry, typed.
+    ///
+    /// # Errors
+    /// What is wrong with it. It is then kept as it is.
+    pub(crate) fn reservation(&self) -> Result<Reservation, String> {
+        if self.again {
+            return Err("its key stands twice in the file".into());
+        }
+        let record: Record<'_> =
+            serde_json::from_str(self.raw.get()).map_err(|error| printable(&error.to_string()))?;
+        let reservation = record.into_reservation()?;
+        match EntryKey::parse(&self.key) {
+            Some(key) if key == EntryKey::of(&reservation) => Ok(reservation),
+            _ => Err("its key names another port than its fields".into()),
+        }
+    }
+
+    /// The port that it is about, if that much can be read: a damaged entry takes its port as well.
+    pub(crate) fn port(&self) -> Option<Port> {
+        #[derive(Deserialize)]
+        struct Only {
+            port: u16,
+        }
+        let field = || serde_json::from_str::<Only>(self.raw.get()).ok();
+        EntryKey::parse(&self.key)
+            .map(|key| key.port)
+            .or_else(|| field().and_then(|only| Port::new(only.port)))
+    }
+}
+
+/// A message about foreign bytes, which may quote them.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match reservation::is_unprintable(character) {
+            true => out.extend(character.escape_unicode()),
+            false => out.push(character),
+        }
+    }
+    out
+}
+
+/// One entry. Field order is that of the file.
+#[derive(Serialize, Deserialize)]
+struct Record<'t> {
+    #[serde(borrow)]
+    id: Cow<'t, str>,
+    port: u16,
+    #[serde(borrow)]
+    host: Cow<'t, str>,
+    #[serde(borrow)]
+    proto: Cow<'t, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Cow<'t, str>>,
+    uid: u32,
+    fence: u64,
+    #[serde(borrow)]
+    created: Cow<'t, str>,
+    kind: RecordKind,
+    netns: u64,
+    #[serde(default)]
+    timens: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_boot_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<RecordProcess>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<RecordProcess>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    control: Option<Cow<'t, str>>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum RecordKind {
+    Guarded,
+    Held,
+    Leased,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+struct RecordProcess {
+    pid: u32,
+    start: u64,
+    pidns: u64,
+}
+
+impl<'t> Record<'t> {
+    fn of(reservation: &'t Reservation) -> Record<'t> {
+        let process = |process: &ProcessId| RecordProcess {
+            pid: process.pid,
+            start: process.start,
+            pidns: process.namespace,
+        };
+        Record {
+            id: Cow::Borrowed(&reservation.id),
+            port: reservation.port.number(),
+            host: Cow::Owned(reservation.host.to_string()),
+            proto: Cow::Borrowed(reservation.protocol.name()),
+            owner: reservation.owner.as_deref().map(Cow::Borrowed),
+            uid: reservation.uid,
+            fence: reservation.fence,
+            created: Cow::Owned(time::rfc3339(reservation.created)),
+            kind: match reservation.kind {
+                Kind::Guarded => RecordKind::Guarded,
+                Kind::Held => RecordKind::Held,
+                Kind::Leased => RecordKind::Leased,
+            },
+            netns: reservation.network,
+            timens: reservation.time,
+            expires_boot_ms: match reservation.lease {
+                Lease::Never => None,
+                Lease::Until(end) => Some(end),
+            },
+            process: reservation.process.as_ref().map(process),
+            until: reservation.until.as_ref().map(process),
+            // JSON has no words for a path that is not UTF-8.
+            control: reservation.control.as_deref().and_then(Path::to_str).map(Cow::Borrowed),
+        }
+    }
+
+    fn into_reservation(self) -> Result<Reservation, String> {
+        let process = |process: RecordProcess| ProcessId {
+            pid: process.pid,
+            start: process.start,
+            namespace: process.pidns,
+        };
+        // It names a file in the liveness folder.
+        if !(1..=64).contains(&self.id.len()) || !self.id.bytes().all(|it| it.is_ascii_alphanumeric()) {
+            return Err("its id is none".into());
+        }
+        let host: Host = self.host.parse().map_err(|error| format!("{error}"))?;
+        if host.to_string() != self.host {
+            return Err(format!("its host is not canonical: {}", self.host.escape_debug()));
+        }
+        Ok(Reservation {
+            id: self.id.into_owned(),
+            port: Port::new(self.port).ok_or("its port is 0")?,
+            host,
+            protocol: self.proto.parse().map_err(|error| format!("{error}"))?,
+            owner: self.owner.map(Cow::into_owned),
+            uid: self.uid,
+            fence: self.fence,
+            created: time::parse(&self.created).ok_or("its time of creation is none")?,
+            kind: match self.kind {
+                RecordKind::Guarded => Kind::Guarded,
+                RecordKind::Held => Kind::Held,
+                RecordKind::Leased => Kind::Leased,
+            },
+            network: self.netns,
+            time: self.timens,
+            lease: self.expires_boot_ms.map_or(Lease::Never, Lease::Until),
+            process: self.process.map(process),
+            until: self.until.map(process),
+            control: self.control.map(|path| PathBuf::from(&*path)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What a registry says at one moment. Never changes it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use pk_core::Port;
+
+use crate::format::{Document, Entry};
+use crate::registry::Here;
+use crate::reservation::Reservation;
+use crate::staleness::{self, Facts, Reason, Verdict};
+
+/// What a registry says at one moment.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Its path.
+    pub path: PathBuf,
+    /// Who shares it.
+    pub sharing: Sharing,
+    /// Its entries, in the order of the file.
+    pub entries: Vec<Listed>,
+    /// What a person should know about it.
+    pub warnings: Vec<Warning>,
+}
+
+/// Who shares a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sharing {
+    /// One user.
+    Private,
+}
+
+/// An entry of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// One that can be read.
+    Sound {
+        /// What it says.
+        reservation: Reservation,
+        /// Whether it is still good.
+        verdict: Verdict,
+    },
+    /// One that can't be read. It is kept, and its port counts as taken.
+    Damaged {
+        /// Its key in the file.
+        key: String,
+        /// Its port, if that much can be read.
+        port: Option<Port>,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a person should know about a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// It is empty, as after a power cut.
+    Empty {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// It can't be read; nothing was changed.
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It could not be read and was begun anew. The old bytes are kept.
+    SetAside {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// Where the old bytes are.
+        kept: PathBuf,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Empty { path } => {
+                write!(f, "registry {} is empty, as after a power cut: begun anew", path.display())
+            }
+            Warning::Unreadable { path, reason } => {
+                write!(f, "registry {} can't be read: {reason}", path.display())
+            }
+            Warning::SetAside { path, reason, kept } => write!(
+                f,
+                "registry {} can't be read and was begun anew, the old bytes are in {}: {reason}",
+                path.display(),
+                kept.display()
+            ),
+        }
+    }
+}
+
+/// Every entry of a document, typed and judged.
+pub(crate) fn list(document: &Document<'_>, here: &Here, facts: &impl Facts) -> Vec<Listed> {
+    let rebooted = document.boot_id != here.machine.boot_id;
+    let examine = |entry: &Entry<'_>| match entry.reservation() {
+        Err(reason) => {
+            let key = entry.key.escape_debug().to_string();
+            Listed::Damaged { key, port: entry.port(), reason }
+        }
+        Ok(reservation) if rebooted => {
+            Listed::Sound { reservation, verdict: Verdict::Stale(Reason::Reboot) }
+        }
+        Ok(reservation) => {
+            let verdict = staleness::judge(&reservation, &here.machine, here.boot_ms, facts);
+            Listed::Sound { reservation, verdict }
+        }
+    };
+    document.entries.iter().map(examine).collect()
+}

@@ -1,0 +1,244 @@
+//! Why a request failed, and of which kind that is.
+
+use std::io;
+use std::path::PathBuf;
+
+use pk_core::Port;
+use pk_fs::{folder, lock, replace};
+use pk_registry::Reservation;
+
+use crate::pick::Tally;
+
+/// Why a request failed. Whatever it had done before was undone, unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The registry could not be read or changed.
+    #[error(transparent)]
+    Registry(#[from] pk_registry::Error),
+    /// A port could not be had.
+    #[error(transparent)]
+    Port(#[from] pk_core::Error),
+    /// The one port that was wanted is taken.
+    #[error("port {port} is {}", by.as_deref().map_or("in use".into(), reserved_by))]
+    Taken {
+        /// The port.
+        port: Port,
+        /// Who has it, where it is reserved and not only in use.
+        by: Option<Box<Reservation>>,
+    },
+    /// There are not as many free ports as were wanted.
+    #[error("{0}")]
+    NoFreePort(Box<Tally>),
+    /// No reservation is there to be released.
+    #[error("not reserved: {}", list(ports))]
+    NotReserved {
+        /// The ports.
+        ports: Vec<Port>,
+    },
+    /// The reservation is another user's.
+    #[error("port {port} is reserved by another user (uid {uid})")]
+    NotYours {
+        /// The port.
+        port: Port,
+        /// That user.
+        uid: u32,
+    },
+    /// The holder of a port did not let go of it.
+    #[error("the holder of port {port} (process {pid}) does not answer")]
+    HolderSilent {
+        /// The port.
+        port: Port,
+        /// The holder.
+        pid: u32,
+    },
+    /// The holder of a port could not be started.
+    #[error("cannot start the holder {}", program.display())]
+    Holder {
+        /// The program.
+        program: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A process that was named does not run.
+    #[error("no such process: {pid}")]
+    NoProcess {
+        /// Its number.
+        pid: u32,
+    },
+    /// A file could not be changed as asked.
+    #[error(transparent)]
+    Config(#[from] pk_config::Error),
+    /// A step failed, and what was done before could not be undone.
+    #[error("{cause}; ports {} stay reserved, because that could not be undone: {undo}", list(ports))]
+    NotUndone {
+        /// What failed first.
+        cause: Box<Error>,
+        /// What is still reserved.
+        ports: Vec<Port>,
+        /// Why.
+        undo: Box<Error>,
+    },
+    /// A request contradicts itself.
+    #[error("{why}")]
+    Request {
+        /// How.
+        why: String,
+    },
+    /// A variable of the environment has a value that means nothing.
+    #[error("{name}: {why}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no home folder to derive a path from.
+    #[error("{}", match home { None => "HOME is not set".into(), Some(home) => format!("HOME is not an absolute path: {}", home.display()) })]
+    NoHome {
+        /// What HOME says.
+        home: Option<PathBuf>,
+    },
+    /// HOME is another user's, as under `sudo -E`.
+    #[error("HOME {} belongs to another user (uid {uid})", home.display())]
+    ForeignHome {
+        /// What HOME says.
+        home: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// There is no private folder with a path short enough for a socket.
+    #[error("no private folder for a control socket in {}", temp.display())]
+    NoControlFolder {
+        /// Where it was looked for at last.
+        temp: PathBuf,
+    },
+    /// A relative path can't be resolved.
+    #[error("cannot resolve {}", path.display())]
+    NoFolder {
+        /// The path.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A system call failed.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Of which kind a failure is: one exit code of the command each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request means nothing.
+    Usage,
+    /// No port is free, or the one that was wanted is not.
+    NoFreePort,
+    /// There is no such reservation, or it is another user's.
+    NotReserved,
+    /// Somebody held a lock too long.
+    LockTimeout,
+    /// A file is too large, or can't be parsed or edited as asked.
+    BadFile,
+    /// The system failed: no space, read-only, a missing folder.
+    Io,
+    /// Not permitted, or not safe.
+    Permission,
+    /// A newer version wrote the file.
+    Newer,
+    /// A bug of PortKeeper's own.
+    Bug,
+}
+
+impl Error {
+    /// Of which kind this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Registry(error) => of_registry(error),
+            Error::Port(error) => of_port(error),
+            Error::Config(error) => of_config(error),
+            Error::Taken { .. } => ErrorKind::NoFreePort,
+            Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
+            Error::NoFreePort(_) => ErrorKind::NoFreePort,
+            Error::NotReserved { .. } | Error::NotYours { .. } => ErrorKind::NotReserved,
+            Error::NotUndone { cause, .. } => cause.kind(),
+            Error::NoProcess { .. }
+            | Error::Request { .. }
+            | Error::Variable { .. }
+            | Error::NoHome { .. } => ErrorKind::Usage,
+            Error::ForeignHome { .. } | Error::NoControlFolder { .. } => ErrorKind::Permission,
+            Error::HolderSilent { .. } => ErrorKind::Io,
+            Error::Holder { source, .. }
+            | Error::NoFolder { source, .. }
+            | Error::Io { source, .. } => of_io(source),
+        }
+    }
+
+    pub(crate) fn io(action: &'static str) -> impl Fn(io::Error) -> Error {
+        move |source| Error::Io { action, source }
+    }
+}
+
+fn of_registry(error: &pk_registry::Error) -> ErrorKind {
+    use pk_registry::Error;
+    match error {
+        Error::Lock(lock::Error::Timeout { .. }) => ErrorKind::LockTimeout,
+        Error::Lock(lock::Error::Reentrant { .. }) => ErrorKind::Bug,
+        Error::Lock(lock::Error::Unsafe { .. }) => ErrorKind::Permission,
+        Error::Lock(lock::Error::Io { source, .. })
+        | Error::Folder(folder::Error::Io { source, .. })
+        | Error::Replace(replace::Error::Io { source, .. })
+        | Error::Io { source, .. } => of_io(source),
+        Error::Shared { .. } | Error::Unsafe { .. } => ErrorKind::Permission,
+        Error::TooLarge { .. } => ErrorKind::BadFile,
+        Error::Foreign { .. } => ErrorKind::Newer,
+        _ => ErrorKind::Io,
+    }
+}
+
+fn of_port(error: &pk_core::Error) -> ErrorKind {
+    use pk_core::Error;
+    match error {
+        Error::Busy { .. } => ErrorKind::NoFreePort,
+        Error::Denied { .. } => ErrorKind::Permission,
+        Error::NotLocal { .. } => ErrorKind::Usage,
+        Error::Io { source, .. } => of_io(source),
+        _ => ErrorKind::Bug,
+    }
+}
+
+fn of_config(error: &pk_config::Error) -> ErrorKind {
+    match error.kind() {
+        pk_config::ErrorKind::Usage => ErrorKind::Usage,
+        pk_config::ErrorKind::Document => ErrorKind::BadFile,
+        pk_config::ErrorKind::Permission => ErrorKind::Permission,
+        pk_config::ErrorKind::Locked => ErrorKind::LockTimeout,
+        _ => ErrorKind::Io,
+    }
+}
+
+fn of_io(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+        _ => ErrorKind::Io,
+    }
+}
+
+/// `reserved by shop/web`, `reserved`, with the owner made harmless for terminals.
+fn reserved_by(reservation: &Reservation) -> String {
+    match &reservation.owner {
+        Some(owner) => format!("reserved by {}", owner.escape_debug()),
+        None => "reserved".into(),
+    }
+}
+
+fn list(ports: &[Port]) -> String {
+    let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    ports.join(", ")
+}

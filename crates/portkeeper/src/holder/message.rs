@@ -1,0 +1,149 @@
+//! What is said to a holder and by it: one JSON value a message. Never sent to anything but a
+//! holder of the same version, so the shape may change.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use pk_core::ProcessId;
+use pk_registry::{Lease, Reservation};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What a holder is to do. With it come, in this order, the locked liveness file, the control
+/// socket, and the bound sockets.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Orders {
+    pub(super) id: String,
+    /// The registry and the control socket, as bytes: a path need not be UTF-8.
+    registry: Vec<u8>,
+    control: Vec<u8>,
+    /// Milliseconds since boot.
+    pub(super) ends: Option<u64>,
+    until: Option<Process>,
+}
+
+#[derive(Debug, Serialize, Deserialize, Clone, Copy)]
+struct Process {
+    pid: u32,
+    start: u64,
+    namespace: u64,
+}
+
+/// What is asked of a holder over its control socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase")]
+pub(super) enum Ask {
+    /// Let go of the port and end.
+    Release { id: String },
+}
+
+/// What a holder answers.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Answer {
+    /// It is up and keeps what it was given.
+    Ready,
+    /// The port is free.
+    Released,
+    /// It was asked for something that is not its own.
+    Refused,
+}
+
+impl Orders {
+    pub(super) fn new(reservation: &Reservation, registry: &Path, control: &Path) -> Orders {
+        Orders {
+            id: reservation.id.clone(),
+            registry: registry.as_os_str().as_bytes().to_vec(),
+            control: control.as_os_str().as_bytes().to_vec(),
+            ends: match reservation.lease {
+                Lease::Never => None,
+                Lease::Until(end) => Some(end),
+            },
+            until: reservation.until.map(|process| Process {
+                pid: process.pid,
+                start: process.start,
+                namespace: process.namespace,
+            }),
+        }
+    }
+
+    pub(super) fn registry(&self) -> PathBuf {
+        OsString::from_vec(self.registry.clone()).into()
+    }
+
+    pub(super) fn control(&self) -> PathBuf {
+        OsString::from_vec(self.control.clone()).into()
+    }
+
+    pub(super) fn until(&self) -> Option<ProcessId> {
+        self.until.map(|Process { pid, start, namespace }| ProcessId { pid, start, namespace })
+    }
+}
+
+/// The longest message, in bytes.
+pub(super) const MOST: usize = 64 * 1024;
+
+/// The bytes of a message: JSON and a line feed.
+pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(message).expect("our own structs can be written to memory");
+    bytes.push(b'\n');
+    bytes
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(bytes).map_err(io::Error::from)
+}
+
+pub(super) fn say(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
+    stream.write_all(&encode(message))
+}
+
+/// Reads one message; an end before its line feed is an error.
+pub(super) fn hear<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<T> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 1024];
+    while bytes.last() != Some(&b'\n') {
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ if bytes.len() > MOST => return Err(io::ErrorKind::InvalidData.into()),
+            length => bytes.extend_from_slice(&buffer[..length]),
+        }
+    }
+    decode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_as_they_were_sent() {
+        let (here, there) = UnixStream::pair().unwrap();
+        say(&here, &Ask::Release { id: "k3v9".into() }).unwrap();
+        let Ask::Release { id } = hear(&there).unwrap();
+        assert_eq!(id, "k3v9");
+        say(&there, &Answer::Released).unwrap();
+        assert_eq!(hear::<Answer>(&here).unwrap(), Answer::Released);
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error_and_an_endless_one_too() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(b"{\"ask\":\"fly\"}\n").unwrap();
+        assert_eq!(hear::<Ask>(&there).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        here.write_all(b"half").unwrap();
+        drop(here);
+        assert_eq!(hear::<Ask>(&there).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let (mut here, there) = UnixStream::pair().unwrap();
+        let writer = std::thread::spawn(move || {
+            // Ends when the other end is closed.
+            while here.write_all(&[b'x'; 1024]).is_ok() {}
+        });
+        assert_eq!(hear::<Ask>(&there).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        drop(there);
+        writer.join().unwrap();
+    }
+}

@@ -1,0 +1,310 @@
+//! A registry, opened: what can be asked of it and done to it as a whole. Never keeps a lock or a
+//! file open between two calls.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pk_core::sockets::{self, States};
+use pk_core::{Host, Port};
+use pk_fs::lock::Wait;
+use pk_registry::{
+    Ended, Here, Kind, Lease, Listed, Reason, Registry, Reservation, Snapshot, Transaction,
+    Updated, Verdict, Warning,
+};
+use rustix::net::AddressFamily;
+
+use crate::error::Error;
+use crate::holder::{HolderCommand, client};
+use crate::places;
+use crate::request::Request;
+use crate::settings::Settings;
+use crate::ttl::Ttl;
+
+/// How long to wait for a lock where nothing is said.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The way to reserve ports, and to see and change who has which.
+///
+/// It holds no lock and no file, so there can be many, also of the same registry.
+#[derive(Debug, Clone)]
+pub struct PortKeeper {
+    pub(crate) registry: Registry,
+    pub(crate) settings: Settings,
+    pub(crate) holder: Option<HolderCommand>,
+}
+
+/// Which reservations to release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Those of these ports. None: of all.
+    pub ports: Vec<Port>,
+    /// Those with this label.
+    pub owner: Option<String>,
+    /// Those for a host that overlaps this one.
+    pub host: Option<Host>,
+    /// The one that has this fence.
+    pub fence: Option<u64>,
+}
+
+/// What to do with a holder that does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Force {
+    /// Leave it, and say so.
+    #[default]
+    No,
+    /// Kill it.
+    Yes,
+}
+
+/// What a release came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Released {
+    /// What was released.
+    pub released: Vec<Reservation>,
+    /// What could not be.
+    pub failed: Vec<Error>,
+    /// What a person should know about the registry.
+    pub warnings: Vec<Warning>,
+}
+
+/// What a collection came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Collected {
+    /// The reservations that were dropped, each with the reason.
+    pub removed: Vec<Ended>,
+    /// How many entries are left.
+    pub kept: usize,
+    /// How many files that killed processes had left were removed.
+    pub leftovers: usize,
+    /// What a person should know about the registry.
+    pub warnings: Vec<Warning>,
+}
+
+/// What to collect besides what has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unused {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Leases that are older than this and whose port nobody has bound.
+    Drop(Duration),
+}
+
+impl PortKeeper {
+    /// Opens the registry that the settings name. Nothing is read or created yet.
+    ///
+    /// # Errors
+    /// [`Error::NoHome`], [`Error::ForeignHome`] where its place has to be derived.
+    pub fn open(settings: Settings) -> Result<PortKeeper, Error> {
+        let registry = Registry::at(places::registry(&settings)?);
+        Ok(PortKeeper { registry, settings, holder: None })
+    }
+
+    /// Opens the registry in the file of this path.
+    ///
+    /// # Errors
+    /// [`Error::NoFolder`] when a relative path can't be resolved.
+    pub fn at(path: impl Into<PathBuf>) -> Result<PortKeeper, Error> {
+        PortKeeper::open(Settings { registry: Some(path.into()), ..Settings::default() })
+    }
+
+    /// With a way to start holders, so that a hold can outlive this process.
+    #[must_use]
+    pub fn with_holder(self, command: HolderCommand) -> PortKeeper {
+        PortKeeper { holder: Some(command), ..self }
+    }
+
+    /// The registry file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.registry.path()
+    }
+
+    /// Begins a request for a port.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        Request::new(self)
+    }
+
+    /// Who has what. Takes no lock and creates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Registry`].
+    pub fn status(&self) -> Result<Snapshot, Error> {
+        Ok(self.registry.read(&Here::now())?)
+    }
+
+    /// Ends reservations of this user (root: of any). Those that can't be ended are named in the
+    /// answer, and do not keep the others.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when nothing could be done at all.
+    pub fn release(&self, selection: &Selection, force: Force) -> Result<Released, Error> {
+        let here = Here::now();
+        let updated = self.update(&here, |transaction| {
+            let mut sorted = Sorted::default();
+            let all: Vec<_> = transaction.reservations().collect();
+            for (reservation, verdict) in all {
+                if verdict == Verdict::Elsewhere || !selection.covers(&reservation) {
+                    continue;
+                }
+                sorted.found.push(reservation.port);
+                if here.uid != 0 && reservation.uid != here.uid {
+                    let Reservation { port, uid, .. } = reservation;
+                    // Those of others are no failure where everything of mine was asked for.
+                    if !selection.ports.is_empty() {
+                        sorted.failed.push(Error::NotYours { port, uid });
+                    }
+                } else if reservation.kind == Kind::Held && verdict == Verdict::Alive {
+                    sorted.held.push(reservation);
+                } else {
+                    sorted.released.extend(transaction.remove(&reservation.id));
+                }
+            }
+            Ok(sorted)
+        })?;
+        let Sorted { found, held, mut released, mut failed } = updated.value;
+        let missing: Vec<Port> =
+            selection.ports.iter().copied().filter(|port| !found.contains(port)).collect();
+        if !missing.is_empty() {
+            failed.push(Error::NotReserved { ports: missing });
+        }
+        let mut let_go = Vec::new();
+        for reservation in held {
+            match client::release(&reservation, &here.machine, force) {
+                Ok(()) => let_go.push(reservation),
+                Err(error) => failed.push(error),
+            }
+        }
+        self.forget(&let_go, &here)?;
+        released.append(&mut let_go);
+        Ok(Released { released, failed, warnings: updated.warnings })
+    }
+
+    /// Drops what has ended, of any user, and what killed processes left lying about. Never drops a
+    /// reservation only because nobody listens on its port, unless `unused` says so.
+    ///
+    /// # Errors
+    /// [`Error::Registry`]; [`Error::Io`] where the kernel does not tell which ports are bound.
+    pub fn gc(&self, unused: Unused) -> Result<Collected, Error> {
+        let here = Here::now();
+        let in_use = InUse::ask(unused)?;
+        let updated = self.update(&here, |transaction| {
+            transaction.sweep(|reservation| in_use.drops(reservation, &here));
+            Ok((transaction.ended().to_vec(), transaction.len()))
+        })?;
+        let Updated { value: (removed, kept), warnings, .. } = updated;
+        for ended in &removed {
+            client::tidy(&ended.reservation, &here.machine);
+        }
+        let leftovers = self.registry.sweep_leftovers(self.wait(), &here)?;
+        Ok(Collected { removed, kept, leftovers, warnings })
+    }
+
+    /// What [`PortKeeper::gc`] would drop. Changes nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn preview_gc(&self, unused: Unused) -> Result<Collected, Error> {
+        let here = Here::now();
+        let in_use = InUse::ask(unused)?;
+        self.registry.preview(&here, |transaction| {
+            transaction.sweep(|reservation| in_use.drops(reservation, &here));
+            let (removed, kept) = (transaction.ended().to_vec(), transaction.len());
+            Ok(Collected { removed, kept, leftovers: 0, warnings: Vec::new() })
+        })
+    }
+
+    /// Takes entries out of the registry; those that are no longer there are fine.
+    pub(crate) fn forget(&self, reservations: &[Reservation], here: &Here) -> Result<(), Error> {
+        if reservations.is_empty() {
+            return Ok(());
+        }
+        self.update(here, |transaction| {
+            for reservation in reservations {
+                transaction.remove(&reservation.id);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn update<T>(
+        &self,
+        here: &Here,
+        work: impl FnMut(&mut Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<Updated<T>, Error> {
+        self.registry.update(self.wait(), here, work)
+    }
+
+    pub(crate) fn wait(&self) -> Wait {
+        Wait::UpTo(self.settings.lock_timeout.unwrap_or(LOCK_TIMEOUT))
+    }
+
+    /// The end of a lease that begins now.
+    pub(crate) fn lease(&self, asked: Option<Ttl>, here: &Here) -> Lease {
+        match asked.or(self.settings.ttl).unwrap_or(Ttl::DEFAULT) {
+            Ttl::Never => Lease::Never,
+            Ttl::For(time) => Lease::Until(here.boot_ms.saturating_add(time.as_millis() as u64)),
+        }
+    }
+}
+
+impl Selection {
+    fn covers(&self, reservation: &Reservation) -> bool {
+        (self.ports.is_empty() || self.ports.contains(&reservation.port))
+            && self.owner.as_ref().is_none_or(|owner| reservation.owner.as_ref() == Some(owner))
+            && self.host.is_none_or(|host| host.overlaps(reservation.host))
+            && self.fence.is_none_or(|fence| fence == reservation.fence)
+    }
+
+    /// Whether a listed entry is one of these.
+    #[must_use]
+    pub fn lists(&self, entry: &Listed) -> bool {
+        match entry {
+            Listed::Sound { reservation, .. } => self.covers(reservation),
+            Listed::Damaged { port, .. } => {
+                self.owner.is_none()
+                    && (self.ports.is_empty() || port.is_some_and(|port| self.ports.contains(&port)))
+            }
+        }
+    }
+}
+
+/// What was found to be released.
+#[derive(Default)]
+struct Sorted {
+    found: Vec<Port>,
+    held: Vec<Reservation>,
+    released: Vec<Reservation>,
+    failed: Vec<Error>,
+}
+
+/// The ports that somebody has bound, asked for only where it matters.
+struct InUse {
+    ports: Vec<u16>,
+    unused: Unused,
+}
+
+impl InUse {
+    fn ask(unused: Unused) -> Result<InUse, Error> {
+        let families = [AddressFamily::INET, AddressFamily::INET6];
+        let found = match unused {
+            Unused::Keep => Vec::new(),
+            Unused::Drop(_) => sockets::list(&families, States::LISTENING | States::BOUND, None)
+                .map_err(Error::io("ask the kernel which ports are in use"))?,
+        };
+        Ok(InUse { ports: found.into_iter().map(|socket| socket.port).collect(), unused })
+    }
+
+    fn drops(&self, reservation: &Reservation, here: &Here) -> Option<Reason> {
+        let Unused::Drop(after) = self.unused else { return None };
+        let age = here.wall.duration_since(reservation.created).unwrap_or_default();
+        let is_unused = reservation.kind == Kind::Leased
+            && age >= after
+            && !self.ports.contains(&reservation.port.number());
+        is_unused.then_some(Reason::Unused)
+    }
+}

@@ -1,0 +1,301 @@
+//! Choosing ports and taking them, while the registry is locked. Never writes anything.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use pk_core::probe::Claim;
+use pk_core::sockets::{self, States};
+use pk_core::{Candidate, Coverage, Error as PortError, Hold, Host, Origin, PortRange};
+use pk_core::{Protocol, Walk, Wish, machine};
+use pk_registry::{Obstacle, Reservation, Transaction};
+use rustix::net::AddressFamily;
+use tracing::debug;
+
+use crate::error::Error;
+
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) wish: Wish,
+    /// Where the default range is entered.
+    pub(crate) seed: u32,
+    pub(crate) host: Host,
+    pub(crate) protocol: Protocol,
+    pub(crate) count: usize,
+    pub(crate) grip: Grip,
+}
+
+/// What is done with a port besides recording it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grip {
+    /// Nothing: whoever comes may bind it.
+    Record,
+    /// It is held on the addresses of its host.
+    Hold(Coverage),
+}
+
+/// A port that was taken, and what keeps it taken until it is recorded.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) candidate: Candidate,
+    /// What was asked to be held.
+    pub(crate) hold: Option<Hold>,
+    /// Keep the port until it is recorded, and not longer.
+    _claim: Option<Claim>,
+    _probe: Option<Hold>,
+}
+
+/// What a search came to.
+pub(crate) enum Search {
+    Found(Vec<Taken>),
+    /// So many ports were in use that it pays to ask the kernel for all of them first, and that
+    /// must not be done while others wait for the lock.
+    Crowded,
+}
+
+/// The ports that somebody listens on.
+#[derive(Debug)]
+pub(crate) struct InUse(HashSet<u16>);
+
+impl InUse {
+    /// Asks the kernel. Where it does not tell, every port is tried.
+    pub(crate) fn ask() -> InUse {
+        let families = [AddressFamily::INET, AddressFamily::INET6];
+        let found = sockets::list(&families, States::LISTENING, None);
+        InUse(found.unwrap_or_default().into_iter().map(|socket| socket.port).collect())
+    }
+}
+
+/// After so many ports in use the kernel's list of listeners is cheaper than trying on: it costs as
+/// much as 50 failing binds.
+const CROWDED: usize = 64;
+
+/// Takes as many ports as are wanted, or none.
+pub(crate) fn search(
+    transaction: &mut Transaction<'_>,
+    wanted: &Wanted,
+    in_use: Option<&InUse>,
+    now: SystemTime,
+) -> Result<Search, Error> {
+    let mut walk = Walk::new();
+    let mut found = Vec::with_capacity(wanted.count);
+    let mut tally = Tally::new(wanted);
+    let candidates = wanted.wish.candidates(wanted.seed, machine::ephemeral_range);
+    for candidate in candidates {
+        let port = candidate.port;
+        if let Some(obstacle) = transaction.obstacle(wanted.host, port, wanted.protocol) {
+            debug!(%port, ?obstacle, "candidate rejected");
+            tally.reserved(obstacle, now);
+            continue;
+        }
+        let is_known =
+            in_use.is_some_and(|in_use| in_use.0.contains(&port.number()));
+        if is_known && candidate.origin != Origin::Number {
+            tally.in_use += 1;
+            continue;
+        }
+        match take(&mut walk, candidate, wanted) {
+            Ok(taken) => found.push(taken),
+            Err(error @ (PortError::Busy { .. } | PortError::Denied { .. })) => {
+                debug!(%port, %error, "candidate rejected");
+                tally.refused(&error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if found.len() == wanted.count {
+            return Ok(Search::Found(found));
+        }
+        if in_use.is_none() && tally.in_use >= CROWDED {
+            return Ok(Search::Crowded);
+        }
+    }
+    Err(tally.into_error(wanted, found.len()))
+}
+
+fn take(walk: &mut Walk, candidate: Candidate, wanted: &Wanted) -> Result<Taken, PortError> {
+    let Candidate { port, origin } = candidate;
+    // A port that nobody asked for by number must not be in use anywhere on the machine.
+    let claim = match origin {
+        Origin::Number => None,
+        Origin::Range | Origin::Default => Some(walk.claim(port)?),
+    };
+    // Whether an address is one of this machine's, only a bind of that address tells.
+    let decided = wanted.host.is_localhost() || wanted.host.address().is_unspecified();
+    let coverage = match (wanted.grip, claim) {
+        (Grip::Hold(coverage), _) => coverage,
+        (Grip::Record, Some(claim)) if decided => {
+            return Ok(Taken { candidate, hold: None, _claim: Some(claim), _probe: None });
+        }
+        (Grip::Record, _) => Coverage::Host,
+    };
+    let hold = Hold::acquire(wanted.host, port, coverage, origin)?;
+    Ok(match wanted.grip {
+        Grip::Hold(_) => Taken { candidate, hold: Some(hold), _claim: None, _probe: None },
+        Grip::Record => Taken { candidate, hold: None, _claim: None, _probe: Some(hold) },
+    })
+}
+
+/// Why there were not enough ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Where they were looked for.
+    pub searched: Vec<PortRange>,
+    /// How many were wanted.
+    pub wanted: usize,
+    /// How many of them there were.
+    pub found: usize,
+    /// How many were reserved.
+    pub reserved: usize,
+    /// The owner and the age of the oldest of the reservations in the way.
+    pub oldest: Option<(Option<String>, Duration)>,
+    /// How many were in use.
+    pub in_use: usize,
+    /// How many need a privilege.
+    pub denied: usize,
+    last: Option<Box<Reservation>>,
+}
+
+impl Tally {
+    fn new(wanted: &Wanted) -> Tally {
+        let mut searched = wanted.wish.ranges.clone();
+        if searched.is_empty() {
+            searched.push(PortRange::DEFAULT);
+        }
+        Tally {
+            searched,
+            wanted: wanted.count,
+            found: 0,
+            reserved: 0,
+            oldest: None,
+            in_use: 0,
+            denied: 0,
+            last: None,
+        }
+    }
+
+    fn reserved(&mut self, obstacle: Obstacle, now: SystemTime) {
+        self.reserved += 1;
+        if let Obstacle::Reserved(reservation) = obstacle {
+            let age = now.duration_since(reservation.created).unwrap_or_default();
+            if self.oldest.as_ref().is_none_or(|(_, oldest)| age > *oldest) {
+                self.oldest = Some((reservation.owner.clone(), age));
+            }
+            self.last = Some(reservation);
+        }
+    }
+
+    fn refused(&mut self, error: &PortError) {
+        match error {
+            PortError::Denied { .. } => self.denied += 1,
+            _ => self.in_use += 1,
+        }
+    }
+
+    /// Whether the missing privilege alone was in the way.
+    #[must_use]
+    pub fn all_denied(&self) -> bool {
+        self.denied > 0 && self.reserved == 0 && self.in_use == 0
+    }
+
+    fn into_error(mut self, wanted: &Wanted, found: usize) -> Error {
+        let only = wanted.wish.preferred.filter(|_| {
+            wanted.wish.fallback == pk_core::Fallback::Nothing && wanted.count == 1
+        });
+        if let Some(port) = only {
+            return match self.denied {
+                0 => Error::Taken { port, by: self.last },
+                _ => Error::Port(PortError::Denied { port }),
+            };
+        }
+        self.found = found;
+        Error::NoFreePort(Box::new(self))
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.wanted, self.found) {
+            (1, _) => f.write_str("no free port in ")?,
+            (wanted, found) => write!(f, "only {found} of {wanted} ports free in ")?,
+        }
+        for (at, range) in self.searched.iter().enumerate() {
+            write!(f, "{}{range}", if at == 0 { "" } else { ", " })?;
+        }
+        let mut separator = ": ";
+        let mut part = |f: &mut fmt::Formatter<'_>, count: usize, what: &str| {
+            if count > 0 {
+                write!(f, "{separator}{count} {what}")?;
+                separator = ", ";
+            }
+            Ok(())
+        };
+        part(f, self.reserved, "reserved")?;
+        if let Some((owner, age)) = &self.oldest {
+            let owner = owner.as_deref().unwrap_or("no owner").escape_debug().to_string();
+            write!(f, " (oldest: {owner}, {})", in_words(*age))?;
+        }
+        part(f, self.in_use, "in use")?;
+        part(f, self.denied, "privileged")
+    }
+}
+
+/// A length of time in its largest unit: `3 days`.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)];
+    let (unit, size) = units.into_iter().find(|(_, size)| seconds >= *size).unwrap_or(units[3]);
+    let count = seconds / size;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Where the default range is entered: users and folders that do not see each other's registry
+/// seldom begin at the same place. FNV-1a, finished as in `SplitMix64`.
+pub(crate) fn seed(uid: u32, folder: &[u8]) -> u32 {
+    let bytes = uid.to_le_bytes();
+    let hash = bytes.iter().chain(folder).fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ (mixed >> 31)) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_says_what_is_in_the_way() {
+        let mut tally = Tally {
+            searched: vec!["8888-8988".parse().unwrap()],
+            wanted: 1,
+            found: 0,
+            reserved: 61,
+            oldest: Some((Some("my\u{1b}app".into()), Duration::from_secs(3 * 86_400 + 5))),
+            in_use: 40,
+            denied: 0,
+            last: None,
+        };
+        assert_eq!(
+            tally.to_string(),
+            "no free port in 8888-8988: 61 reserved (oldest: my\\u{1b}app, 3 days), 40 in use"
+        );
+        tally = Tally { wanted: 3, found: 2, reserved: 0, oldest: None, in_use: 1, ..tally };
+        assert_eq!(tally.to_string(), "only 2 of 3 ports free in 8888-8988: 1 in use");
+    }
+
+    #[test]
+    fn lengths_of_time_in_words() {
+        for (seconds, expect) in [(0, "0 seconds"), (1, "1 second"), (60, "1 minute"), (7300, "2 hours")] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), expect);
+        }
+    }
+
+    #[test]
+    fn the_seed_never_changes() {
+        assert_eq!(seed(1000, b"/home/ann/shop"), seed(1000, b"/home/ann/shop"));
+        assert_ne!(seed(1000, b"/home/ann/shop"), seed(1001, b"/home/ann/shop"));
+        assert_ne!(seed(1000, b"/home/ann/shop"), seed(1000, b"/home/ann/blog"));
+    }
+}

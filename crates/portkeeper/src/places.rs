@@ -1,0 +1,119 @@
+//! Where things are on this machine: the one room that looks at HOME and the XDG folders. Never
+//! reads a file and creates nothing but the folder of control sockets.
+
+use std::path::{Path, PathBuf};
+
+use pk_fs::folder::{Folder, Trust};
+use rustix::process::geteuid;
+
+use crate::error::Error;
+use crate::settings::Settings;
+
+/// The state folder: as set, else `portkeeper` in `$XDG_STATE_HOME` or in `~/.local/state`.
+///
+/// # Errors
+/// [`Error::NoHome`] when it would have to be derived from a HOME that is unset or relative,
+/// [`Error::ForeignHome`] when HOME is another user's.
+pub fn state_dir(settings: &Settings) -> Result<PathBuf, Error> {
+    if let Some(set) = &settings.state_dir {
+        return absolute(set);
+    }
+    let folders = directories::BaseDirs::new().ok_or(Error::NoHome { home: None })?;
+    let home = folders.home_dir();
+    // Off Linux there is no state folder; the data folder is the nearest thing.
+    let state = folders.state_dir().unwrap_or_else(|| folders.data_local_dir());
+    if !state.is_absolute() {
+        return Err(Error::NoHome { home: Some(home.into()) });
+    }
+    if state.starts_with(home) {
+        check_home(home)?;
+    }
+    Ok(state.join("portkeeper"))
+}
+
+/// The registry file: as set, else `registry.json` in the state folder.
+///
+/// # Errors
+/// Those of [`state_dir`].
+pub fn registry(settings: &Settings) -> Result<PathBuf, Error> {
+    match &settings.registry {
+        Some(set) => absolute(set),
+        None => Ok(state_dir(settings)?.join("registry.json")),
+    }
+}
+
+/// A private folder with a short path (a socket's path has at most 108 bytes, unix(7)):
+/// `portkeeper` in `$XDG_RUNTIME_DIR`, else one of this user's in the folder for temporary files.
+///
+/// # Errors
+/// [`Error::NoControlFolder`].
+pub fn control_folder() -> Result<PathBuf, Error> {
+    let runtime = directories::BaseDirs::new()
+        .and_then(|folders| folders.runtime_dir().map(|folder| folder.join("portkeeper")))
+        .filter(|folder| folder.is_absolute());
+    let temp = std::env::temp_dir();
+    let me = geteuid().as_raw();
+    // Another user may have taken the first name, on purpose or not.
+    let spare = (0..16).map(|turn| temp.join(format!("portkeeper-{me}-{turn}")));
+    let is_usable = |folder: &PathBuf| {
+        folder.as_os_str().len() <= 64 && make_private(folder).is_some()
+    };
+    runtime.into_iter().chain(spare).find(is_usable).ok_or(Error::NoControlFolder { temp })
+}
+
+/// Opens a folder of this user's that nobody else may look into, or makes it.
+fn make_private(path: &Path) -> Option<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    // Whether it worked is seen by what is there then; never by following a link.
+    let _ = std::fs::DirBuilder::new().mode(0o700).create(path);
+    let found = std::fs::symlink_metadata(path).ok()?;
+    let mine = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0;
+    mine.then_some(())
+}
+
+fn check_home(home: &Path) -> Result<(), Error> {
+    // One that is not there yet is made, or can't be; both are noticed later.
+    match Folder::open(home).map(|home| (home.trust(), home.owner())) {
+        Ok((Trust::Foreign { uid }, _)) => Err(Error::ForeignHome { home: home.into(), uid }),
+        _ => Ok(()),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::NoFolder { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_taken() {
+        let settings = Settings {
+            state_dir: Some("/var/lib/pk".into()),
+            registry: Some("r.json".into()),
+            ..Settings::default()
+        };
+        assert_eq!(state_dir(&settings).unwrap(), Path::new("/var/lib/pk"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(registry(&settings).unwrap(), here.join("r.json"));
+        let settings = Settings { registry: None, ..settings };
+        assert_eq!(registry(&settings).unwrap(), Path::new("/var/lib/pk/registry.json"));
+    }
+
+    #[test]
+    fn the_control_folder_is_private() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = control_folder().unwrap();
+        assert_eq!(std::fs::metadata(folder).unwrap().mode() & 0o777, 0o700);
+        let temp = tempfile::tempdir().unwrap();
+        let open = temp.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(make_private(&open), None);
+        let link = temp.path().join("link");
+        std::os::unix::fs::symlink(temp.path(), &link).unwrap();
+        assert_eq!(make_private(&link), None);
+    }
+}

@@ -1,0 +1,322 @@
+//! A world for one test: folders of its own, an environment with nothing of ours in it, and the
+//! real program to run there. Never leaves a process or a file behind.
+
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::iter;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, geteuid};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Answer, process, skipped, terminal};
+
+/// No command of a test takes longer, even on a machine that is busy with others.
+const LIMIT: Duration = Duration::from_secs(60);
+/// A user without rights, for the tests that root runs.
+const PLAIN_USER: u32 = 61_001;
+
+/// The world of a test. Commands start in the folder of a project, with a home, a runtime folder
+/// and a registry that no other test sees.
+#[derive(Debug)]
+#[must_use]
+pub struct TestEnv {
+    root: TempDir,
+    program: PathBuf,
+    user: User,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    Ourselves,
+    Plain,
+}
+
+impl TestEnv {
+    /// A new world, for the user who runs the tests.
+    ///
+    /// # Panics
+    /// `PK_BIN` is unset, or the temporary folder cannot be written.
+    pub fn new() -> TestEnv {
+        TestEnv::of(User::Ourselves)
+    }
+
+    /// A new world for a user without rights; `None`, with a word about it, where the tests do not
+    /// run as root or `setpriv` is missing.
+    pub fn plain_user() -> Option<TestEnv> {
+        if !geteuid().is_root() {
+            skipped("a second user: the tests do not run as root");
+            return None;
+        }
+        if !has("setpriv") {
+            skipped("a second user: no setpriv");
+            return None;
+        }
+        Some(TestEnv::of(User::Plain))
+    }
+
+    fn of(user: User) -> TestEnv {
+        let program = std::env::var_os("PK_BIN").map(PathBuf::from).expect(
+            "PK_BIN is not set: `cargo xtask test` builds the program and names it to the tests",
+        );
+        let root = tempfile::Builder::new().prefix("pk-").tempdir().unwrap();
+        let mut env = TestEnv {
+            root,
+            program,
+            user,
+        };
+        for folder in ["home", "project", "run"] {
+            fs::create_dir(env.root().join(folder)).unwrap();
+            fs::set_permissions(env.root().join(folder), Permissions::from_mode(0o700)).unwrap();
+        }
+        if user == User::Plain {
+            env.open_to(PLAIN_USER);
+        }
+        env
+    }
+
+    /// Gives the folders to `uid`, and the program a place where that user can reach it.
+    fn open_to(&mut self, uid: u32) {
+        let program = self.root().join("portkeeper");
+        fs::copy(&self.program, &program).unwrap();
+        for path in [self.root(), &program] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        for folder in ["home", "project", "run"] {
+            chown(self.root().join(folder), Some(uid), Some(uid)).unwrap();
+        }
+        self.program = program;
+    }
+
+    /// The folder that holds everything of this world.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// `name` in the folder in which commands start.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root().join("project").join(name)
+    }
+
+    /// The folder where the program keeps what it knows.
+    #[must_use]
+    pub fn state_folder(&self) -> PathBuf {
+        self.root().join("home/.local/state/portkeeper")
+    }
+
+    /// The registry, where it also lies if nobody says where.
+    #[must_use]
+    pub fn registry(&self) -> PathBuf {
+        self.state_folder().join("registry.json")
+    }
+
+    /// Any command in this world; `portkeeper` is on its `PATH`.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = match self.user {
+            User::Ourselves => Command::new(program),
+            User::Plain => {
+                let mut command = Command::new("setpriv");
+                command
+                    .arg(format!("--reuid={PLAIN_USER}"))
+                    .arg(format!("--regid={PLAIN_USER}"));
+                command.args(["--clear-groups", "--"]).arg(program);
+                command
+            }
+        };
+        let ours = match self.user {
+            User::Ourselves => std::env::var_os("PATH").unwrap_or_default(),
+            // Ours may lead into folders that are closed to others.
+            User::Plain => "/usr/local/bin:/usr/bin:/bin".into(),
+        };
+        let folders = self.program.parent().map(Path::to_owned).into_iter();
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&ours))).unwrap();
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.root().join("home"))
+            .env("XDG_RUNTIME_DIR", self.root().join("run"))
+            .env("PORTKEEPER_REGISTRY", self.registry())
+            .current_dir(self.root().join("project"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The program with the arguments in `line`, cut at blanks.
+    #[must_use]
+    pub fn portkeeper(&self, line: impl AsRef<str>) -> Command {
+        let mut command = self.command(&self.program);
+        command.args(line.as_ref().split_whitespace());
+        command
+    }
+
+    /// Runs the program with the arguments in `line`, cut at blanks.
+    #[must_use]
+    pub fn pk(&self, line: impl AsRef<str>) -> Answer {
+        self.run(self.portkeeper(line))
+    }
+
+    /// Runs the program with exactly these arguments.
+    #[must_use]
+    pub fn pk_args(&self, args: &[&str]) -> Answer {
+        let mut command = self.command(&self.program);
+        command.args(args);
+        self.run(command)
+    }
+
+    /// Runs a line of shell.
+    #[must_use]
+    pub fn sh(&self, script: &str) -> Answer {
+        let mut command = self.command("sh");
+        command.args(["-c", script]);
+        self.run(command)
+    }
+
+    /// Runs a line of shell on a terminal of 100 columns, without colours.
+    #[must_use]
+    pub fn terminal(&self, script: &str) -> Answer {
+        let mut command = self.command("sh");
+        command
+            .args(["-c", script])
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1");
+        let written = terminal::attach(&mut command).expect("a terminal");
+        let (shown, start) = (shown(&command), Instant::now());
+        let mut output = finish(command, &shown);
+        output.stdout = written.join().expect("a thread that reads");
+        Answer::new(shown, &output, start.elapsed())
+    }
+
+    /// Runs a command to its end, and until nobody can write to its streams any more.
+    ///
+    /// # Panics
+    /// That takes longer than a minute.
+    #[must_use]
+    pub fn run(&self, mut command: Command) -> Answer {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.run_as_is(command)
+    }
+
+    /// The same with streams that were set up before.
+    ///
+    /// # Panics
+    /// That takes longer than a minute.
+    #[must_use]
+    pub fn run_as_is(&self, command: Command) -> Answer {
+        let (shown, start) = (shown(&command), Instant::now());
+        let output = finish(command, &shown);
+        Answer::new(shown, &output, start.elapsed())
+    }
+
+    /// What `status` lists.
+    #[track_caller]
+    #[must_use]
+    pub fn reservations(&self) -> Vec<Value> {
+        let status = self.pk("status --format json").ok().json();
+        status["reservations"].as_array().expect("a list").clone()
+    }
+
+    /// The ports that `status` lists, in order.
+    #[track_caller]
+    #[must_use]
+    pub fn reserved(&self) -> Vec<u16> {
+        let ports = self
+            .reservations()
+            .into_iter()
+            .filter_map(|entry| entry["port"].as_u64());
+        let mut ports: Vec<_> = ports
+            .map(|port| u16::try_from(port).expect("a port"))
+            .collect();
+        ports.sort_unstable();
+        ports
+    }
+
+    /// What `status` says about `port`: held, leased, stale, …; `None` if it does not list it.
+    #[track_caller]
+    #[must_use]
+    pub fn state(&self, port: u16) -> Option<String> {
+        let entry = self
+            .reservations()
+            .into_iter()
+            .find(|entry| entry["port"] == port)?;
+        Some(entry["state"].as_str().expect("a word").to_owned())
+    }
+}
+
+impl Default for TestEnv {
+    fn default() -> TestEnv {
+        TestEnv::new()
+    }
+}
+
+impl Drop for TestEnv {
+    fn drop(&mut self) {
+        if !self.registry().is_file() {
+            return;
+        }
+        let status = self.pk("status --format json");
+        let status: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
+        let entries = status["reservations"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let holders = entries
+            .iter()
+            .filter_map(|entry| entry["holder_pid"].as_u64());
+        let holders: Vec<_> = holders.filter_map(|pid| u32::try_from(pid).ok()).collect();
+        let _ = self.pk("release --mine");
+        let left: Vec<_> = holders
+            .into_iter()
+            .filter(|pid| process::is_alive(*pid))
+            .collect();
+        for pid in &left {
+            process::signal(*pid, Signal::KILL);
+        }
+        assert!(
+            left.is_empty() || thread::panicking(),
+            "holders outlived release: {left:?}"
+        );
+    }
+}
+
+/// Whether a program is on our `PATH`.
+#[must_use]
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// A command as it would be typed, without its environment.
+fn shown(command: &Command) -> String {
+    let words = iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Waits for the end of `command` and of its streams, which a process that it left behind could
+/// keep open.
+#[track_caller]
+fn finish(mut command: Command, shown: &str) -> Output {
+    let child = process::spawn(&mut command).unwrap_or_else(|error| panic!("{shown}: {error}"));
+    // The command keeps copies of the streams that it was given.
+    drop(command);
+    let (pid, (done, end)) = (child.id(), mpsc::channel());
+    thread::spawn(move || done.send(child.wait_with_output()));
+    match end.recv_timeout(LIMIT) {
+        Ok(output) => output.unwrap_or_else(|error| panic!("{shown}: {error}")),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+            process::signal(pid, Signal::KILL);
+            panic!("still running after {LIMIT:?}: {shown}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The finished program, as its users meet it: one room for each thing that can be expected of it.
+//! Never looks inside; what is checked is what is printed, what lies on disk and who can bind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a failed step is a failed test, and plain files set the scene"
+)]
+
+mod bad_input;
+mod contention;
+mod crash;
+mod hold;
+mod journeys;
+mod model;
+mod readme;
+mod syscalls;

@@ -1,0 +1,53 @@
+//! `cargo xtask ci`: the checks that every change passes, in the order of what they cost. Stops at
+//! the first failure; leaves out, and says so, what this machine has no component for.
+
+use std::process::ExitCode;
+
+use crate::{Outcome, cargo, test, tidy};
+
+/// A check: its name and how to run it.
+type Step = (&'static str, fn() -> Outcome);
+
+/// Runs all checks, the tests last unless `skip_test`.
+pub(crate) fn run(skip_test: bool) -> Outcome {
+    let steps: [Step; 5] = [
+        ("fmt", || component("fmt", &["--all", "--check"])),
+        ("clippy", || {
+            component(
+                "clippy",
+                &["--workspace", "--all-targets", "--", "-D", "warnings"],
+            )
+        }),
+        ("doc", doc),
+        ("tidy", tidy::run),
+        ("test", || test::run(&[], &[])),
+    ];
+    for (name, step) in steps {
+        if skip_test && name == "test" {
+            continue;
+        }
+        eprintln!("ci: {name}");
+        let code = step()?;
+        if code != ExitCode::SUCCESS {
+            eprintln!("ci: {name} failed");
+            return Ok(code);
+        }
+    }
+    eprintln!("ci: passed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs an optional component of the toolchain.
+fn component(name: &str, args: &[&str]) -> Outcome {
+    if !cargo::has(name) {
+        eprintln!("ci: {name} skipped: `rustup component add` brings it");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut command = cargo::command(&[name]);
+    Ok(cargo::run(command.args(args))?)
+}
+
+fn doc() -> Outcome {
+    let mut doc = cargo::command(&["doc", "--workspace", "--no-deps"]);
+    Ok(cargo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?)
+}

@@ -1,0 +1,62 @@
+//! Chores of the workspace, run as `cargo xtask CHORE`. Never part of what ships, and never needs
+//! more than a Rust toolchain: a chore whose tool is missing says so and goes on.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "chores talk to the terminal"
+)]
+
+mod cargo;
+mod ci;
+mod test;
+mod tidy;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a chore gives back: the exit code of the process, or why it could not be done at all.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Chores of the PortKeeper workspace")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the program, then run every test against it
+    Test {
+        /// Test this package only (repeatable)
+        #[arg(short, long = "package", value_name = "NAME")]
+        packages: Vec<String>,
+        /// What to hand to `cargo test`; after a second `--`, to the test runner
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Check the house rules: layers, homes of packages, shape of files
+    Tidy,
+    /// Everything a change must pass: fmt, clippy, doc, tidy, test
+    Ci {
+        /// Leave out the tests
+        #[arg(long)]
+        skip_test: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().chore {
+        Chore::Test { packages, args } => test::run(&packages, &args),
+        Chore::Tidy => tidy::run(),
+        Chore::Ci { skip_test } => ci::run(skip_test),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
