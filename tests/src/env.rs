@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::iter;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -214,6 +214,17 @@ impl TestEnv {
         let (shown, start) = (shown(&command), Instant::now());
         let output = finish(command, &shown);
         Answer::new(shown, &output, start.elapsed())
+    }
+
+    /// Starts a process of this user's that ends when it is told to, or with the test.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn bystander(&self) -> Child {
+        let mut command = self.command("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        process::spawn(&mut command).expect("a process that waits for its input")
     }
 
     /// What `status` lists.

@@ -105,7 +105,10 @@ impl Space {
             last: first + count - 1,
             _claims: claims.collect::<io::Result<_>>().ok()?,
         };
-        ports.all().all(|port| bind_everywhere(port).is_ok()).then_some(ports)
+        ports
+            .all()
+            .all(|port| bind_everywhere(port).is_ok())
+            .then_some(ports)
     }
 }
 

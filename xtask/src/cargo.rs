@@ -1,7 +1,7 @@
 //! The cargo that runs us, for the commands that a chore needs. Never a second toolchain.
 
 use std::io;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
@@ -21,17 +21,18 @@ pub(crate) fn has(name: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Runs `command` to its end, its output on ours, and gives back its exit code; a signal counts
-/// as failure.
+/// Runs `command` to its end, its output on ours, and gives back its exit code.
 ///
 /// # Errors
 /// The command could not be started.
 pub(crate) fn run(command: &mut Command) -> io::Result<ExitCode> {
-    let code = command
-        .status()?
-        .code()
-        .and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(code(command.status()?))
+}
+
+/// The exit code to end with when a command has ended so; a signal counts as failure.
+pub(crate) fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The workspace as cargo sees it: its members and what each asks for, nothing resolved.

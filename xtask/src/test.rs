@@ -1,6 +1,7 @@
 //! `cargo xtask test`: builds the program as a user would, then runs all tests with its path in
 //! `PK_BIN`. Never assumes another test runner than cargo's own.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -12,8 +13,9 @@ use crate::{Outcome, cargo};
 
 /// Tests `packages` (none: the whole workspace), with `args` handed on to `cargo test`.
 pub(crate) fn run(packages: &[String], args: &[OsString]) -> Outcome {
-    let Some(program) = build()? else {
-        return Ok(ExitCode::FAILURE);
+    let program = match build()? {
+        Ok(program) => program,
+        Err(code) => return Ok(code),
     };
     let mut test = cargo::command(&["test"]);
     if packages.is_empty() {
@@ -26,8 +28,8 @@ pub(crate) fn run(packages: &[String], args: &[OsString]) -> Outcome {
 }
 
 /// Builds the program and asks cargo where it lies, which depends on the target folder and on the
-/// target; `None` when it does not build, which cargo has then explained.
-fn build() -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
+/// target; when it does not build, which cargo has then explained, gives back cargo's exit code.
+fn build() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
     let mut build = cargo::command(&["build", "--package", "pk-cli", "--bin", "portkeeper"])
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped())
@@ -39,6 +41,10 @@ fn build() -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
             program = artifact.executable.or(program);
         }
     }
-    let built = build.wait()?.success();
-    Ok(program.filter(|_| built).map(PathBuf::from))
+    let status = build.wait()?;
+    match program {
+        Some(program) if status.success() => Ok(Ok(program.into())),
+        _ if status.success() => Err("cargo names no program that it built".into()),
+        _ => Ok(Err(cargo::code(status))),
+    }
 }

@@ -20,7 +20,10 @@ pub(crate) struct Environment {
 
 /// Variables that only the command reads.
 pub(crate) const VARIABLES: [(&str, &str); 2] = [
-    ("PORTKEEPER_LOG", "what to log to standard error, such as debug or pk_core=trace"),
+    (
+        "PORTKEEPER_LOG",
+        "what to log to standard error, such as debug or pk_core=trace",
+    ),
     ("NO_COLOR", "no colours, where it is not empty"),
 ];
 
@@ -29,7 +32,10 @@ pub(crate) fn read(
 ) -> Result<Environment, Error> {
     let mine: Vec<_> = pairs
         .into_iter()
-        .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("PORTKEEPER_")))
+        .filter(|(name, _)| {
+            name.to_str()
+                .is_some_and(|name| name.starts_with("PORTKEEPER_"))
+        })
         .collect();
     let find = |wanted: &str| mine.iter().find(|(name, _)| name == wanted);
     let log = find("PORTKEEPER_LOG")
@@ -37,7 +43,11 @@ pub(crate) fn read(
         .filter(|value| !value.is_empty());
     let has_lock = find("PORTKEEPER_LOCK").is_some();
     let settings = Settings::from_pairs(mine)?;
-    Ok(Environment { settings, log, has_lock })
+    Ok(Environment {
+        settings,
+        log,
+        has_lock,
+    })
 }
 
 impl Environment {

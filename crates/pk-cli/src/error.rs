@@ -6,7 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 use portkeeper::fs::lock;
-use portkeeper::{Error as Cause, ErrorKind, registry};
+use portkeeper::{Error as Cause, ErrorKind, config, registry};
 
 use crate::exit_code::code;
 use crate::output;
@@ -22,13 +22,26 @@ pub(crate) enum Error {
     Library(Box<Cause>),
     /// Several things failed. Each was told already.
     Several(u8),
+    /// The answer is no: there is no such thing.
+    No { message: String, hint: String },
     /// The answer could not be printed.
     Output { source: io::Error, undone: String },
 }
 
 impl Error {
     pub(crate) fn usage(message: String) -> Error {
-        Error::Usage { message, hint: "portkeeper --help".into() }
+        Error::Usage {
+            message,
+            hint: "portkeeper --help".into(),
+        }
+    }
+
+    /// An answer to a question could not be printed.
+    pub(crate) fn unprinted(source: io::Error) -> Error {
+        Error::Output {
+            source,
+            undone: String::new(),
+        }
     }
 
     /// Tells the user, and returns the exit code.
@@ -37,6 +50,7 @@ impl Error {
             Error::Answered => return ExitCode::SUCCESS,
             Error::Several(code) => return ExitCode::from(*code),
             Error::Usage { message, hint } => (message.clone(), hint.clone(), 2),
+            Error::No { message, hint } => (message.clone(), hint.clone(), 1),
             Error::Library(cause) => (chain(cause), hint(cause), code(cause.kind())),
             Error::Output { source, undone } => (
                 format!("cannot print the answer: {source}{undone}"),
@@ -46,6 +60,12 @@ impl Error {
         };
         output::error(&message, &hint);
         ExitCode::from(code)
+    }
+}
+
+impl From<config::Error> for Error {
+    fn from(cause: config::Error) -> Error {
+        Cause::from(cause).into()
     }
 }
 
@@ -111,7 +131,10 @@ fn hint(cause: &Cause) -> String {
             "keep the registry in a folder that only you can write to, with --registry".into()
         }
         Cause::Registry(Reg::TooLarge { path, .. }) => {
-            format!("move {} away, or name another file with --registry", path.display())
+            format!(
+                "move {} away, or name another file with --registry",
+                path.display()
+            )
         }
         Cause::Registry(_) => "name another file with --registry or PORTKEEPER_REGISTRY".into(),
         Cause::Port(portkeeper::PortError::Denied { .. }) => PRIVILEGED.into(),
@@ -136,13 +159,31 @@ fn hint(cause: &Cause) -> String {
 
 const PRIVILEGED: &str = "take a port from 1024 on, or run this as root";
 
-fn config_hint(error: &portkeeper::config::Error) -> String {
-    use portkeeper::config::ErrorKind;
-    match error.kind() {
-        ErrorKind::Usage => "see portkeeper reserve --help for what can be written".into(),
-        ErrorKind::Document => "mend the file by hand and try again; it is as it was".into(),
-        ErrorKind::Permission => "name another file with --env-path".into(),
-        ErrorKind::Locked => "wait longer: --lock-timeout 60s".into(),
-        _ => "make the folder, or name another file with --env-path".into(),
-    }
+fn config_hint(error: &config::Error) -> String {
+    use config::{Error, ErrorKind};
+    let hint = match (error, error.kind()) {
+        (Error::ReadOnly { .. }, _) => "--force writes it all the same, and keeps its mode",
+        (Error::Missing { .. }, _) => "--create makes it",
+        (Error::NoBackup { path, .. } | Error::AmbiguousBackup { path, .. }, _) => {
+            return format!(
+                "portkeeper backup list {}",
+                output::printable(&path.to_string_lossy())
+            );
+        }
+        (
+            Error::Edit {
+                source: config::edit::Error::Dangerous { .. },
+                ..
+            },
+            _,
+        ) => "--force writes it all the same",
+        (_, ErrorKind::Usage) => {
+            "portkeeper env --help and portkeeper json --help tell what can be written"
+        }
+        (_, ErrorKind::Document) => "mend the file by hand and try again; it is as it was",
+        (_, ErrorKind::Permission) => "name a file of your own, in a folder that you can write to",
+        (_, ErrorKind::Locked) => "wait longer: --lock-timeout 60s",
+        _ => "see that the folder is there and has room; the file is as it was",
+    };
+    hint.into()
 }

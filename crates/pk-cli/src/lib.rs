@@ -25,7 +25,10 @@ pub fn run(
 ) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // A holder is this program once more. It must detach before it opens anything.
-    if arguments.get(1).is_some_and(|word| word == commands::HOLDER) {
+    if arguments
+        .get(1)
+        .is_some_and(|word| word == commands::HOLDER)
+    {
         return match portkeeper::holder::serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => ExitCode::from(code(error.kind())),

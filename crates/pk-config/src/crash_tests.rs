@@ -322,3 +322,73 @@ fn without_its_copy_a_file_is_left_alone_until_somebody_decides() {
     again().unwrap();
     assert_eq!(home.held(), Held::New);
 }
+
+/// Nobody else can open a private file at any moment: whatever is made beside it is made with no
+/// rights for others, in a folder that is made with none. As strace(1) sees it.
+#[test]
+fn a_private_file_is_never_open_to_others() {
+    let home = Home::new();
+    let trace = home.path("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-o", trace.to_str().unwrap()])
+        .args([
+            "-e",
+            "trace=openat,mkdirat,mkdir,fchmod,chmod,fchmodat,fchown,rename,renameat,renameat2",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "crash_tests::job_of_a_process_that_is_killed"])
+        .envs([
+            (HOME, home.root.to_str().unwrap()),
+            (WAY, "commit no-backup"),
+        ])
+        .stdout(Stdio::null())
+        .status();
+    if !status.is_ok_and(|status| status.success()) {
+        return skip(
+            "a_private_file_is_never_open_to_others",
+            "strace does not run here",
+        );
+    }
+    let trace = fs::read_to_string(trace).unwrap();
+    let calls = |name: &str| -> Vec<&str> {
+        trace
+            .lines()
+            .filter(|line| line.contains(&format!(" {name}(")) && !line.contains("= -1"))
+            .collect()
+    };
+    let stages: Vec<_> = calls("mkdirat")
+        .into_iter()
+        .filter(|line| line.contains(".portkeeper-tmp-"))
+        .collect();
+    assert!(
+        stages.len() >= 3 && stages.iter().all(|line| line.contains(", 0700)")),
+        "{stages:#?}"
+    );
+    let made = calls("openat")
+        .into_iter()
+        .filter(|line| line.contains("O_CREAT"));
+    let made: Vec<_> = made
+        .filter(|line| line.contains("\"new\"") || line.contains("lock"))
+        .collect();
+    // The one file that is new may be for all to read, once it is in its place.
+    let open: Vec<_> = made
+        .iter()
+        .filter(|line| !line.contains(", 0600)"))
+        .collect();
+    assert!(
+        made.len() > 3 && open.len() == 1 && open[0].contains(", 0666)"),
+        "{made:#?}"
+    );
+    let modes = [calls("fchmod"), calls("chmod"), calls("fchmodat")].concat();
+    let widened: Vec<_> = modes
+        .iter()
+        .filter(|line| !line.contains("0600") && !line.contains("0700"))
+        .collect();
+    // That of config.json, which was so before.
+    assert!(widened.len() <= 1, "{widened:#?}");
+    assert_eq!(home.held(), Held::New);
+}
+
+fn skip(test: &str, why: &str) {
+    eprintln!("{test} skipped: {why}");
+}

@@ -215,7 +215,8 @@ impl Debug for Content {
     }
 }
 
-mod sealed {
+pub(crate) mod sealed {
+    /// Keeps other crates from adding formats.
     pub trait Sealed {}
     impl Sealed for super::Env {}
     impl Sealed for super::Json {}

@@ -118,7 +118,6 @@ impl Error {
         match self {
             Error::File(error) => kind_of_file(error),
             Error::Edit { source, .. } => kind_of_edit(source),
-            Error::ReadOnly { .. } => ErrorKind::Permission,
             Error::State(folder::Error::Io { source, .. }) => match kind_of_io(source) {
                 // Where nothing can be kept is a question of the settings.
                 ErrorKind::Io if source.kind() != io::ErrorKind::StorageFull => {
@@ -126,9 +125,10 @@ impl Error {
                 }
                 kind => kind,
             },
-            Error::State(_) => ErrorKind::Permission,
+            Error::ReadOnly { .. } | Error::State(_) | Error::Lock(lock::Error::Unsafe { .. }) => {
+                ErrorKind::Permission
+            }
             Error::Lock(lock::Error::Timeout { .. }) => ErrorKind::Locked,
-            Error::Lock(lock::Error::Unsafe { .. }) => ErrorKind::Permission,
             Error::Lock(lock::Error::Io { source, .. }) | Error::StateFile { source, .. } => {
                 kind_of_io(source)
             }

@@ -140,7 +140,6 @@ impl File<'_> {
         };
         let target = match Target::resolve(&entry.path()) {
             Ok(target) if target.real() == entry.path() => target,
-            Ok(_) => return Ok(gone),
             Err(DurableError::Io {
                 action,
                 path,
@@ -153,7 +152,7 @@ impl File<'_> {
                 }
                 .into());
             }
-            Err(_) => return Ok(gone),
+            Ok(_) | Err(_) => return Ok(gone),
         };
         let holds = match look(&target, entry.old_digest(), entry.new_digest()) {
             Err(Error::File(DurableError::NotRegular { .. })) => return Ok(gone),

@@ -2,22 +2,15 @@
 //! once or, after a crash, by the next one.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use pk_fs::lock::Wait;
-use pk_fs::replace::{DurableError, Like, Original, Staged, Target};
-use tracing::debug;
+use pk_fs::replace::Target;
 
-use crate::digest::Digest;
-use crate::edit::{Edited, Edits};
-use crate::journal::{self, Entry, Journal, Old, Phase};
-use crate::rewrite::{Policy, diff};
-use crate::steps::reached;
-use crate::undo::{Holds, look, put_back};
-use crate::{
-    Create, Error, InPlace, Keep, MAX_FILE_BYTES, Preview, Rewrite, State, Strategy, backup,
-    dotenv, recovery,
-};
+use crate::attempt::Attempt;
+use crate::draft::Draft;
+use crate::edit::Edits;
+use crate::{Error, Preview, Rewrite, State, Strategy, dotenv, recovery};
 
 /// Changes of files that are done together or not at all.
 ///
@@ -120,38 +113,7 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// As [`Transaction::commit`], as far as can be told beforehand.
     pub fn preview(&self) -> Result<Vec<Preview>, Error> {
-        let drafts = self.drafts()?;
-        let mut previews = Vec::new();
-        for draft in &drafts {
-            let before = draft.original.as_ref().map(Original::bytes);
-            let diff = if draft.is_changed() {
-                diff(&draft.path, before, &draft.bytes)
-            } else {
-                String::new()
-            };
-            previews.push(Preview {
-                path: draft.path.clone(),
-                real_path: draft.target.real().into(),
-                keys: draft
-                    .answers
-                    .iter()
-                    .flat_map(|answer| answer.edited.keys.clone())
-                    .collect(),
-                diff,
-                duplicates: draft
-                    .answers
-                    .iter()
-                    .map(|answer| answer.edited.duplicates)
-                    .sum(),
-                warnings: draft
-                    .answers
-                    .iter()
-                    .flat_map(|a| a.edited.warnings.clone())
-                    .collect(),
-                in_place: draft.original.as_ref().and_then(Original::in_place_reason),
-            });
-        }
-        Ok(previews)
+        Ok(self.drafts()?.iter().map(Draft::preview).collect())
     }
 
     /// Changes the files, and answers for each rewrite in the order in which they were added.
@@ -170,7 +132,7 @@ impl<'s> Transaction<'s> {
                 for draft in &drafts {
                     recovery::check_settled(&stuck, draft.target.real())?;
                 }
-                Attempt::new(self, now).run(&drafts)
+                Attempt::new(self.state, self.tag.as_deref(), now).run(&drafts)
             };
             match attempt() {
                 // An editor saved in between: once more, from what it saved.
@@ -207,349 +169,106 @@ impl<'s> Transaction<'s> {
 /// How long others' changes are waited for.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A file that was read, and what it shall hold.
-struct Draft {
-    path: PathBuf,
-    target: Target,
-    original: Option<Original>,
-    bytes: Vec<u8>,
-    policy: Policy,
-    answers: Vec<Answer>,
-}
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::path::Path;
 
-/// What the edits of one rewrite came to.
-struct Answer {
-    /// Of the rewrite in the transaction.
-    index: usize,
-    path: PathBuf,
-    edited: Edited,
-}
+    use super::*;
+    use crate::edit::{Edited, Env, Error as EditError, Guards, sealed};
+    use crate::{ErrorKind, InPlace, backup};
 
-impl Draft {
-    fn read(plan: &Rewrite<Box<dyn Edits>>, target: Target) -> Result<Draft, Error> {
-        let original = target.read(MAX_FILE_BYTES as u64)?;
-        let bytes = original
-            .as_ref()
-            .map(|original| original.bytes().to_vec())
-            .unwrap_or_default();
-        let (path, policy) = (plan.path.clone(), plan.policy);
-        Ok(Draft {
+    /// An editor that saves the file while it is being changed, so many times.
+    #[derive(Debug)]
+    struct Editor {
+        path: PathBuf,
+        saves: Cell<u32>,
+        edits: Env,
+    }
+
+    impl sealed::Sealed for Editor {}
+
+    impl Edits for Editor {
+        fn apply(&self, before: &[u8], guards: Guards) -> Result<Edited, EditError> {
+            if self.saves.get() > 0 {
+                self.saves.set(self.saves.get() - 1);
+                let mut file = OpenOptions::new().append(true).open(&self.path).unwrap();
+                file.write_all(b"# saved\n").unwrap();
+            }
+            self.edits.apply(before, guards)
+        }
+    }
+
+    fn file(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"A=1\n")
+            .unwrap();
+        path
+    }
+
+    /// Changes two files while an editor saves the second one; returns what they hold then.
+    fn race(saves: u32, in_place: InPlace) -> (Result<Vec<Written>, Error>, String, String) {
+        let temp = tempfile::tempdir().unwrap();
+        let state = State::at(temp.path().join("state"));
+        let (first, second) = (file(temp.path(), "first"), file(temp.path(), "second"));
+        let Rewrite {
             path,
-            target,
-            original,
-            bytes,
+            edits,
             policy,
-            answers: Vec::new(),
-        })
-    }
-
-    fn apply(&mut self, index: usize, plan: &Rewrite<Box<dyn Edits>>) -> Result<(), Error> {
-        let path = &plan.path;
-        let mut edited = plan
-            .edits
-            .apply(&self.bytes, plan.policy.guards)
-            .map_err(|source| Error::Edit {
-                path: path.clone(),
-                source,
-            })?;
-        self.bytes = std::mem::take(&mut edited.bytes);
-        self.policy = self.policy.and(plan.policy);
-        self.answers.push(Answer {
-            index,
+        } = Rewrite::env(&second).set("A", "2").in_place(in_place);
+        let edits = Editor {
             path: path.clone(),
-            edited,
-        });
-        Ok(())
-    }
-
-    fn is_changed(&self) -> bool {
-        self.original
-            .as_ref()
-            .is_none_or(|original| original.bytes() != self.bytes)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let path = || self.path.clone();
-        match &self.original {
-            None if self.policy.create == Create::Never => Err(Error::Missing { path: path() }),
-            Some(original) if self.is_changed() => {
-                match self.policy.forbids(original, self.target.is_writable()) {
-                    true => Err(Error::ReadOnly { path: path() }),
-                    false => Ok(()),
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn strategy(&self) -> Result<Strategy, Error> {
-        let why = self.original.as_ref().and_then(Original::in_place_reason);
-        match (self.policy.in_place, why) {
-            _ if self.original.is_none() => Ok(Strategy::Rename),
-            (InPlace::Never, Some(why)) => {
-                let path = self.target.real().into();
-                Err(DurableError::InPlaceOnly {
-                    path,
-                    why,
-                    source: None,
-                }
-                .into())
-            }
-            (InPlace::Never | InPlace::IfNeeded, None) => Ok(Strategy::Rename),
-            (InPlace::Always, _) | (InPlace::IfNeeded, Some(_)) => Ok(Strategy::InPlace),
-        }
-    }
-
-    fn old_digest(&self) -> Option<Digest> {
-        self.original
-            .as_ref()
-            .map(|original| Digest::of(original.bytes()))
-    }
-}
-
-/// One try to change all files.
-struct Attempt<'t> {
-    transaction: &'t Transaction<'t>,
-    now: SystemTime,
-    /// The name of the journal, should there be one.
-    name: String,
-    journal: Option<Journal>,
-}
-
-/// A file that is about to be changed.
-struct Step<'d> {
-    draft: &'d Draft,
-    /// None: to be written in place, or done.
-    staged: Option<Staged<'d>>,
-    strategy: Strategy,
-    backup: Option<PathBuf>,
-    /// Where the old bytes are kept, if only until the end.
-    copy: Option<PathBuf>,
-}
-
-impl<'t> Attempt<'t> {
-    fn new(transaction: &'t Transaction<'t>, now: SystemTime) -> Attempt<'t> {
-        let nanos = now
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        let name = format!("{nanos:x}-{}", std::process::id());
-        Attempt {
-            transaction,
-            now,
-            name,
-            journal: None,
-        }
-    }
-
-    fn run(mut self, drafts: &[Draft]) -> Result<Vec<Written>, Error> {
-        let mut steps = Vec::new();
-        for draft in drafts.iter().filter(|draft| draft.is_changed()) {
-            if let Err(error) = draft.target.sweep() {
-                debug!(path = %draft.path.display(), %error, "leftovers could not be swept");
-            }
-            steps.push(stage(draft)?);
-        }
-        reached("staged", 0);
-        for step in &mut steps {
-            if let (Keep::Backup, Some(original)) = (step.draft.policy.keep, &step.draft.original) {
-                let real = step.draft.target.real();
-                let backup = backup::keep(self.transaction.state, real, original, self.now)?;
-                step.copy = Some(backup.clone());
-                step.backup = Some(backup);
-            }
-        }
-        reached("backed-up", 0);
-        let is_simple = |step: &Step<'_>| step.strategy == Strategy::Rename;
-        if steps.len() > 1 || !steps.iter().all(is_simple) {
-            self.open_journal(&mut steps)?;
-        }
-        reached("journal", 0);
-        for index in 0..steps.len() {
-            if let Err(error) = self.replace(&mut steps, index) {
-                return Err(self.undo(&steps[..=index], error));
-            }
-            reached("replaced", index);
-        }
-        if let Some(journal) = &mut self.journal
-            && let Err(error) = journal.mark(Phase::Committed)
-        {
-            return Err(self.undo(&steps, error));
-        }
-        reached("committed", 0);
-        self.finish(&steps);
-        Ok(answers(drafts, &steps))
-    }
-
-    /// Changes one file.
-    fn replace(&mut self, steps: &mut [Step<'_>], index: usize) -> Result<(), Error> {
-        let step = &mut steps[index];
-        if let Some(staged) = step.staged.take() {
-            match staged.commit() {
-                Err(DurableError::InPlaceOnly { .. })
-                    if step.draft.policy.in_place != InPlace::Never =>
-                {
-                    step.strategy = Strategy::InPlace;
-                    self.open_journal(steps)?;
-                }
-                answer => return Ok(answer?),
-            }
-        }
-        let draft = steps[index].draft;
-        let original = draft
-            .original
-            .as_ref()
-            .expect("a new file is renamed, never overwritten");
-        Ok(draft.target.write_in_place(&draft.bytes, original)?)
-    }
-
-    /// Writes down what is about to be done, and makes sure that it can be taken back.
-    fn open_journal(&mut self, steps: &mut [Step<'_>]) -> Result<(), Error> {
-        let state = self.transaction.state;
-        let mut entries = Vec::new();
-        for (count, step) in steps.iter_mut().enumerate() {
-            let draft = step.draft;
-            let old = match &draft.original {
-                None => None,
-                Some(original) => {
-                    let copy = match &step.copy {
-                        Some(copy) => copy.clone(),
-                        None => journal::keep(state, &self.name, count, original.bytes())?,
-                    };
-                    step.copy = Some(copy.clone());
-                    let sha256 = Digest::of(original.bytes()).to_string();
-                    Some(Old::new(sha256, &copy))
-                }
-            };
-            let identity = draft.target.folder_identity()?;
-            let new = Digest::of(&draft.bytes).to_string();
-            entries.push(Entry::new(
-                draft.target.real(),
-                identity,
-                step.strategy,
-                old,
-                new,
-            ));
-        }
-        let tag = self.transaction.tag.as_deref();
-        self.journal = Some(Journal::open(state, &self.name, tag, entries)?);
-        Ok(())
-    }
-
-    /// Tidies up. All files are new, whatever goes wrong here.
-    fn finish(self, steps: &[Step<'_>]) {
-        let tidy = |answer: Result<(), Error>| {
-            if let Err(error) = answer {
-                debug!(%error, "left for the next change to tidy up");
-            }
+            saves: Cell::new(saves),
+            edits,
         };
-        let state = self.transaction.state;
-        self.journal.map(Journal::close).into_iter().for_each(tidy);
-        reached("closed", 0);
-        tidy(state.remember(steps.iter().map(|step| step.draft.target.real())));
-        let fresh: Vec<PathBuf> = steps
-            .iter()
-            .filter_map(|step| step.backup.clone())
-            .collect();
-        if !fresh.is_empty() {
-            backup::rotate(state, &fresh, self.now);
+        let answer = Transaction::new(&state)
+            .add(Rewrite::env(&first).set("A", "2"))
+            .add(Rewrite {
+                path,
+                edits,
+                policy,
+            })
+            .commit(SystemTime::UNIX_EPOCH);
+        let names = fs::read_dir(temp.path()).unwrap().count();
+        assert_eq!(names, 3, "something was left beside the files");
+        assert_eq!(fs::read_dir(state.path().join("txn")).unwrap().count(), 0);
+        assert!(!backup::list(&state, Some(&first)).unwrap().is_empty());
+        let read = |path| fs::read_to_string(path).unwrap();
+        (answer, read(first), read(second))
+    }
+
+    #[test]
+    fn what_an_editor_saves_meanwhile_is_kept() {
+        for in_place in [InPlace::IfNeeded, InPlace::Always] {
+            let (answer, first, second) = race(1, in_place);
+            assert!(answer.unwrap().iter().all(|written| written.changed));
+            assert_eq!(
+                (first.as_str(), second.as_str()),
+                ("A=2\n", "A=2\n# saved\n")
+            );
         }
     }
 
-    /// Puts back the files that were changed, or may have been, and tells why.
-    fn undo(self, steps: &[Step<'_>], error: Error) -> Error {
-        let mut left: Vec<PathBuf> = Vec::new();
-        let last = steps.len() - 1;
-        for (index, step) in steps.iter().enumerate().rev() {
-            match undo(step) {
-                Ok(Holds::Old) => {}
-                // Somebody else's work, and the very reason why it failed.
-                Ok(_) if index == last && error.is_conflict() => {}
-                Ok(_) => left.push(step.draft.target.real().into()),
-                Err(undoing) => {
-                    debug!(path = %step.draft.path.display(), %undoing, "could not be put back");
-                    left.push(step.draft.target.real().into());
-                }
-            }
-        }
-        if !left.is_empty() {
-            return Error::NotUndone {
-                left,
-                source: Box::new(error),
-            };
-        }
-        if let Some(Err(closing)) = self.journal.map(Journal::close) {
-            debug!(%closing, "the journal is left for the next change to close");
-        }
-        error
-    }
-}
-
-/// Prepares the new file beside the old one, where it can be renamed.
-fn stage(draft: &Draft) -> Result<Step<'_>, Error> {
-    let mut strategy = draft.strategy()?;
-    let like = match (&draft.original, draft.policy.create) {
-        (Some(original), _) => Like::Original(original),
-        (None, Create::Private) => Like::Private,
-        (None, _) => Like::AnyNew,
-    };
-    let mut staged = None;
-    if strategy == Strategy::Rename {
-        match draft.target.stage(&draft.bytes, like) {
-            Err(DurableError::InPlaceOnly { .. }) if draft.policy.in_place != InPlace::Never => {
-                strategy = Strategy::InPlace;
-            }
-            answer => staged = Some(answer?),
+    #[test]
+    fn an_editor_that_does_not_stop_wins() {
+        for in_place in [InPlace::IfNeeded, InPlace::Always] {
+            let (answer, first, second) = race(2, in_place);
+            let error = answer.unwrap_err();
+            assert!(
+                error.is_conflict() && error.kind() == ErrorKind::Io,
+                "{error}"
+            );
+            assert_eq!(
+                (first.as_str(), second.as_str()),
+                ("A=1\n", "A=1\n# saved\n# saved\n")
+            );
         }
     }
-    Ok(Step {
-        draft,
-        staged,
-        strategy,
-        backup: None,
-        copy: None,
-    })
-}
-
-/// Puts one file back, and tells what it holds then.
-fn undo(step: &Step<'_>) -> Result<Holds, Error> {
-    let draft = step.draft;
-    let (now, holds) = look(&draft.target, draft.old_digest(), Digest::of(&draft.bytes))?;
-    let is_torn = holds == Holds::Neither && step.strategy == Strategy::InPlace;
-    match now {
-        Some(now) if holds == Holds::New || is_torn => {
-            let old = draft.original.as_ref().map(Original::bytes);
-            put_back(&draft.target, &now, old, step.strategy)?;
-            Ok(Holds::Old)
-        }
-        _ => Ok(holds),
-    }
-}
-
-/// The answer for each rewrite, in their order.
-fn answers(drafts: &[Draft], steps: &[Step<'_>]) -> Vec<Written> {
-    let mut answers = Vec::new();
-    for draft in drafts {
-        let step = steps.iter().find(|step| std::ptr::eq(step.draft, draft));
-        for Answer {
-            index,
-            path,
-            edited,
-        } in &draft.answers
-        {
-            let written = Written {
-                path: path.clone(),
-                real_path: draft.target.real().into(),
-                keys: edited.keys.clone(),
-                changed: step.is_some(),
-                strategy: step.map_or(Strategy::Rename, |step| step.strategy),
-                backup: step.and_then(|step| step.backup.clone()),
-                duplicates: edited.duplicates,
-                warnings: edited.warnings.clone(),
-            };
-            answers.push((*index, written));
-        }
-    }
-    answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, written)| written).collect()
 }

@@ -54,26 +54,38 @@ impl Wish {
         ephemeral: impl FnOnce() -> Option<PortRange>,
     ) -> impl Iterator<Item = Candidate> {
         let preferred = self.preferred;
-        let asked = preferred.into_iter().map(|port| Candidate { port, origin: Origin::Number });
+        let asked = preferred.into_iter().map(|port| Candidate {
+            port,
+            origin: Origin::Number,
+        });
         let ranges = match self.fallback {
             Fallback::Search => self.ranges.as_slice(),
             Fallback::Nothing => &[],
         };
-        let ranged = ranges.iter().flat_map(|range| range.ports()).filter_map(move |port| {
-            (Some(port) != preferred).then_some(Candidate { port, origin: Origin::Range })
-        });
+        let ranged = ranges
+            .iter()
+            .flat_map(|range| range.ports())
+            .filter_map(move |port| {
+                (Some(port) != preferred).then_some(Candidate {
+                    port,
+                    origin: Origin::Range,
+                })
+            });
         let default = self.fallback == Fallback::Search && self.ranges.is_empty();
-        let chosen = std::iter::once_with(ephemeral).take(usize::from(default)).flat_map(
-            move |ephemeral| {
+        let chosen = std::iter::once_with(ephemeral)
+            .take(usize::from(default))
+            .flat_map(move |ephemeral| {
                 PortRange::DEFAULT.ports_from(seed).filter_map(move |port| {
                     let left_out = Some(port) == preferred
                         || port.is_browser_blocked()
                         || port.is_well_known()
                         || ephemeral.is_some_and(|range| range.contains(port));
-                    (!left_out).then_some(Candidate { port, origin: Origin::Default })
+                    (!left_out).then_some(Candidate {
+                        port,
+                        origin: Origin::Default,
+                    })
                 })
-            },
-        );
+            });
         asked.chain(ranged).chain(chosen)
     }
 }
@@ -94,10 +106,15 @@ mod tests {
             fallback: Fallback::Search,
         };
         let order = |wish: &Wish| -> Vec<u16> {
-            wish.candidates(0, || unreachable!()).map(|it| it.port.number()).collect()
+            wish.candidates(0, || unreachable!())
+                .map(|it| it.port.number())
+                .collect()
         };
         assert_eq!(order(&wish), [11, 10, 12, 5, 6]);
-        let strict = Wish { fallback: Fallback::Nothing, ..wish };
+        let strict = Wish {
+            fallback: Fallback::Nothing,
+            ..wish
+        };
         assert_eq!(order(&strict), [11]);
     }
 
@@ -109,10 +126,22 @@ mod tests {
         assert_eq!(all.len(), 10_000 - 14);
         let anything = Wish::default();
         let few = anything.candidates(0, || "20002-65535".parse().ok());
-        assert_eq!(few.map(|it| it.port.number()).collect::<Vec<_>>(), [20000, 20001]);
-        let preferred = Wish { preferred: Some(port(8888)), ..Wish::default() };
+        assert_eq!(
+            few.map(|it| it.port.number()).collect::<Vec<_>>(),
+            [20000, 20001]
+        );
+        let preferred = Wish {
+            preferred: Some(port(8888)),
+            ..Wish::default()
+        };
         let first: Vec<_> = preferred.candidates(1, || None).take(2).collect();
-        assert_eq!((first[0].port, first[0].origin), (port(8888), Origin::Number));
-        assert_eq!((first[1].port, first[1].origin), (port(20001), Origin::Default));
+        assert_eq!(
+            (first[0].port, first[0].origin),
+            (port(8888), Origin::Number)
+        );
+        assert_eq!(
+            (first[1].port, first[1].origin),
+            (port(20001), Origin::Default)
+        );
     }
 }

@@ -52,7 +52,10 @@ impl Error {
             io::ErrorKind::AddrInUse => Error::Busy { port },
             io::ErrorKind::PermissionDenied => Error::Denied { port },
             io::ErrorKind::AddrNotAvailable => Error::NotLocal { host },
-            _ => Error::Io { action: "bind a socket", source },
+            _ => Error::Io {
+                action: "bind a socket",
+                source,
+            },
         }
     }
 

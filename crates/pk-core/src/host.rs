@@ -64,7 +64,9 @@ impl Host {
     #[must_use]
     pub fn overlaps(self, other: Host) -> bool {
         let others = other.addresses();
-        self.addresses().iter().any(|a| others.iter().any(|b| covers(*a, *b) || covers(*b, *a)))
+        self.addresses()
+            .iter()
+            .any(|a| others.iter().any(|b| covers(*a, *b) || covers(*b, *a)))
     }
 }
 
@@ -101,14 +103,18 @@ impl FromStr for Host {
         if text.eq_ignore_ascii_case("localhost") {
             return Ok(Host::Localhost);
         }
-        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
         let address = match bare {
             Some(bare) => bare.parse::<Ipv6Addr>().map(IpAddr::V6),
             None => text.parse::<IpAddr>(),
         };
         address
             .map(|address| Host::Address(address.to_canonical()))
-            .map_err(|_| ParseError { text: text.escape_debug().to_string() })
+            .map_err(|_| ParseError {
+                text: text.escape_debug().to_string(),
+            })
     }
 }
 
@@ -127,7 +133,15 @@ mod tests {
         check("::ffff:127.0.0.1", Some("127.0.0.1"));
         check("0:0:0:0:0:0:0:1", Some("::1"));
         check("[::]", Some("::"));
-        for text in ["0x7f.1", "127.1", "example.org", "", "127.0.0.1\nX=1", "[127.0.0.1]", "fe80::1%lo"] {
+        for text in [
+            "0x7f.1",
+            "127.1",
+            "example.org",
+            "",
+            "127.0.0.1\nX=1",
+            "[127.0.0.1]",
+            "fe80::1%lo",
+        ] {
             check(text, None);
         }
     }

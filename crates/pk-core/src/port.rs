@@ -69,7 +69,9 @@ impl FromStr for Port {
     fn from_str(text: &str) -> Result<Port, ParseError> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = digits.then(|| text.parse().ok()).flatten();
-        number.map(Port).ok_or_else(|| ParseError { text: text.escape_debug().to_string() })
+        number.map(Port).ok_or_else(|| ParseError {
+            text: text.escape_debug().to_string(),
+        })
     }
 }
 
@@ -77,7 +79,9 @@ impl TryFrom<u16> for Port {
     type Error = ParseError;
 
     fn try_from(number: u16) -> Result<Port, ParseError> {
-        Port::new(number).ok_or_else(|| ParseError { text: number.to_string() })
+        Port::new(number).ok_or_else(|| ParseError {
+            text: number.to_string(),
+        })
     }
 }
 
@@ -110,12 +114,26 @@ mod tests {
     #[test]
     fn a_port_is_a_plain_number_from_1_to_65535() {
         let check = |text: &str, expect: Option<u16>| {
-            assert_eq!(text.parse::<Port>().ok().map(Port::number), expect, "{text:?}");
+            assert_eq!(
+                text.parse::<Port>().ok().map(Port::number),
+                expect,
+                "{text:?}"
+            );
         };
         check("1", Some(1));
         check("65535", Some(65535));
         check("08080", Some(8080));
-        for text in ["0", "65536", "-1", "+80", "", " 80", "8080.5", "http", "99999999999"] {
+        for text in [
+            "0",
+            "65536",
+            "-1",
+            "+80",
+            "",
+            " 80",
+            "8080.5",
+            "http",
+            "99999999999",
+        ] {
             check(text, None);
         }
     }

@@ -103,7 +103,13 @@ mod tests {
 
     #[test]
     fn a_walk_passes_over_what_listens_on_any_address() {
-        for address in ["127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+        for address in [
+            "127.0.0.1:0",
+            "127.0.0.2:0",
+            "0.0.0.0:0",
+            "[::1]:0",
+            "[::]:0",
+        ] {
             let Ok(listener) = TcpListener::bind(address) else {
                 println!("skipped {address}: no such address here");
                 continue;
@@ -111,7 +117,10 @@ mod tests {
             let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
             let mut walk = Walk::new();
             for _ in 0..3 {
-                assert!(matches!(walk.claim(port), Err(Error::Busy { .. })), "{address}");
+                assert!(
+                    matches!(walk.claim(port), Err(Error::Busy { .. })),
+                    "{address}"
+                );
             }
         }
     }
@@ -119,9 +128,9 @@ mod tests {
     #[test]
     fn a_claim_keeps_the_port_until_it_is_dropped() {
         let mut walk = Walk::new();
-        let mut taken = crate::PortRange::DEFAULT.ports_from(std::process::id()).filter_map(|port| {
-            Some((port, walk.claim(port).ok()?))
-        });
+        let mut taken = crate::PortRange::DEFAULT
+            .ports_from(std::process::id())
+            .filter_map(|port| Some((port, walk.claim(port).ok()?)));
         let (port, claim) = taken.next().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port.number()));
         assert!(TcpListener::bind(address).is_err());

@@ -43,7 +43,11 @@ impl ProcessId {
     pub fn of(pid: u32, machine: &Machine) -> io::Result<Option<ProcessId>> {
         match stat(pid) {
             Ok(Stat { ended: true, .. }) => Ok(None),
-            Ok(stat) => Ok(Some(ProcessId { pid, start: stat.start, namespace: machine.processes })),
+            Ok(stat) => Ok(Some(ProcessId {
+                pid,
+                start: stat.start,
+                namespace: machine.processes,
+            })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -54,7 +58,11 @@ impl ProcessId {
     pub fn this(machine: &Machine) -> ProcessId {
         let pid = std::process::id();
         let start = stat(pid).map_or(0, |stat| stat.start);
-        ProcessId { pid, start, namespace: machine.processes }
+        ProcessId {
+            pid,
+            start,
+            namespace: machine.processes,
+        }
     }
 
     /// Whether it still lives.
@@ -174,7 +182,10 @@ fn parse(text: &[u8]) -> Option<Stat> {
     let rest = std::str::from_utf8(text.get(name_ends + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let ended = matches!(fields.next()?, "Z" | "X" | "x");
-    Some(Stat { ended, start: fields.nth(18)?.parse().ok()? })
+    Some(Stat {
+        ended,
+        start: fields.nth(18)?.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -203,7 +214,9 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .expect("cat is everywhere");
-        let id = ProcessId::of(child.id(), &machine).unwrap().expect("it runs");
+        let id = ProcessId::of(child.id(), &machine)
+            .unwrap()
+            .expect("it runs");
         assert_eq!(id.state(&machine), ProcessState::Alive);
         let ends = id.descriptor(&machine).unwrap();
         drop(child.stdin.take());
@@ -219,9 +232,26 @@ mod tests {
         let machine = Machine::here();
         let me = ProcessId::this(&machine);
         assert_eq!(me.state(&machine), ProcessState::Alive);
-        assert_eq!(ProcessId { start: me.start + 1, ..me }.state(&machine), ProcessState::Gone);
-        let elsewhere = ProcessId { namespace: me.namespace + 1, ..me };
+        assert_eq!(
+            ProcessId {
+                start: me.start + 1,
+                ..me
+            }
+            .state(&machine),
+            ProcessState::Gone
+        );
+        let elsewhere = ProcessId {
+            namespace: me.namespace + 1,
+            ..me
+        };
         assert_eq!(elsewhere.state(&machine), ProcessState::Unknown);
-        assert_eq!(ProcessId { pid: u32::MAX, ..me }.state(&machine), ProcessState::Gone);
+        assert_eq!(
+            ProcessId {
+                pid: u32::MAX,
+                ..me
+            }
+            .state(&machine),
+            ProcessState::Gone
+        );
     }
 }

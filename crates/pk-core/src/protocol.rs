@@ -53,7 +53,9 @@ impl FromStr for Protocol {
         [Protocol::Tcp, Protocol::Udp, Protocol::Both]
             .into_iter()
             .find(|protocol| protocol.name() == text)
-            .ok_or_else(|| ParseError { text: text.escape_debug().to_string() })
+            .ok_or_else(|| ParseError {
+                text: text.escape_debug().to_string(),
+            })
     }
 }
 
@@ -63,8 +65,12 @@ mod tests {
 
     #[test]
     fn both_overlaps_each() {
-        for (a, b, expect) in [(Tcp, Tcp, true), (Tcp, Udp, false), (Udp, Both, true), (Both, Both, true)]
-        {
+        for (a, b, expect) in [
+            (Tcp, Tcp, true),
+            (Tcp, Udp, false),
+            (Udp, Both, true),
+            (Both, Both, true),
+        ] {
             assert_eq!(a.overlaps(b), expect);
             assert_eq!(b.overlaps(a), expect);
         }

@@ -109,8 +109,11 @@ impl FromStr for PortRange {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<PortRange, Error> {
-        let Some((first, last)) = text.split_once('-').filter(|(first, _)| !first.is_empty()) else {
-            return Err(Error::Shape { text: text.escape_debug().to_string() });
+        let Some((first, last)) = text.split_once('-').filter(|(first, _)| !first.is_empty())
+        else {
+            return Err(Error::Shape {
+                text: text.escape_debug().to_string(),
+            });
         };
         PortRange::new(first.parse()?, last.parse()?)
     }
@@ -130,7 +133,18 @@ mod tests {
         check("8888-8988", Some((8888, 8988)));
         check("1-65535", Some((1, 65535)));
         check("7-7", Some((7, 7)));
-        for text in ["9-1", "0-5", "1-65536", "1-99999999999", "-5", "5-", "5", "", "1-2-3", "a-b"] {
+        for text in [
+            "9-1",
+            "0-5",
+            "1-65536",
+            "1-99999999999",
+            "-5",
+            "5-",
+            "5",
+            "",
+            "1-2-3",
+            "a-b",
+        ] {
             check(text, None);
         }
     }
@@ -145,6 +159,9 @@ mod tests {
         check(0, &[10, 11, 12, 13]);
         check(3, &[13, 10, 11, 12]);
         check(4, &[10, 11, 12, 13]);
-        assert_eq!("1-65535".parse::<PortRange>().unwrap().ports().count(), 65535);
+        assert_eq!(
+            "1-65535".parse::<PortRange>().unwrap().ports().count(),
+            65535
+        );
     }
 }

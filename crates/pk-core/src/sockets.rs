@@ -120,7 +120,9 @@ fn message(buffer: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 }
 
 fn refusal(body: &[u8]) -> io::Error {
-    let code = body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
+    let code = body
+        .first_chunk()
+        .map_or(0, |code| i32::from_ne_bytes(*code));
     match code.checked_neg() {
         Some(errno) if errno > 0 => io::Error::from_raw_os_error(errno),
         _ => io::ErrorKind::Unsupported.into(),
@@ -134,9 +136,9 @@ fn bound_socket(body: &[u8]) -> Option<BoundSocket> {
     let word = |at: usize| u32::from_ne_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
     let address: [u8; 16] = body[8..24].try_into().ok()?;
     let address = match body[0] {
-        family if u16::from(family) == AddressFamily::INET.as_raw() => {
-            IpAddr::V4(Ipv4Addr::new(address[0], address[1], address[2], address[3]))
-        }
+        family if u16::from(family) == AddressFamily::INET.as_raw() => IpAddr::V4(Ipv4Addr::new(
+            address[0], address[1], address[2], address[3],
+        )),
         _ => IpAddr::V6(Ipv6Addr::from(address)),
     };
     Some(BoundSocket {
@@ -162,7 +164,10 @@ mod tests {
             found.into_iter().find(|socket| socket.inode == inode)
         };
         let found = mine().expect("it listens");
-        assert_eq!((found.address.to_string().as_str(), found.port), ("127.0.0.1", port.number()));
+        assert_eq!(
+            (found.address.to_string().as_str(), found.port),
+            ("127.0.0.1", port.number())
+        );
         assert_eq!(found.uid, rustix::process::geteuid().as_raw());
         drop(listener);
         assert_eq!(mine(), None);

@@ -72,7 +72,9 @@ impl<'t> Document<'t> {
     pub(crate) fn parse(bytes: &'t [u8], purpose: Purpose) -> Result<Document<'t>, Unreadable> {
         let mut found = Found::default();
         let mut input = serde_json::Deserializer::from_slice(bytes);
-        let read = input.deserialize_map(Collect(&mut found)).and_then(|()| input.end());
+        let read = input
+            .deserialize_map(Collect(&mut found))
+            .and_then(|()| input.end());
         if read.is_err() {
             // Something that is wrong by the rules of this version may have hidden the version.
             found.origin = Origin::seek(bytes);
@@ -83,9 +85,13 @@ impl<'t> Document<'t> {
         }
         read.map_err(|error| Unreadable::Corrupt(error.to_string()))?;
         if depth(bytes) > MOST_DEPTH {
-            return Err(Unreadable::Corrupt(format!("nested deeper than {MOST_DEPTH}")));
+            return Err(Unreadable::Corrupt(format!(
+                "nested deeper than {MOST_DEPTH}"
+            )));
         }
-        let entries = found.entries.ok_or_else(|| Unreadable::Corrupt("no entries".into()))?;
+        let entries = found
+            .entries
+            .ok_or_else(|| Unreadable::Corrupt("no entries".into()))?;
         Ok(Document {
             generation: found.generation.unwrap_or(0),
             boot_id: found.boot_id.unwrap_or_default(),
@@ -96,7 +102,11 @@ impl<'t> Document<'t> {
 
     /// The bytes to be written.
     pub(crate) fn render(&self) -> Vec<u8> {
-        let size: usize = self.entries.iter().map(|it| it.key.len() + it.raw.get().len() + 8).sum();
+        let size: usize = self
+            .entries
+            .iter()
+            .map(|it| it.key.len() + it.raw.get().len() + 8)
+            .sum();
         let mut out = Vec::with_capacity(size + 512);
         out.extend_from_slice(b"{\"schema\":");
         json(&mut out, SCHEMA);
@@ -128,7 +138,8 @@ impl<'t> Document<'t> {
 }
 
 fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    serde_json::to_writer(out, value).expect("strings and our own structs can be written to memory");
+    serde_json::to_writer(out, value)
+        .expect("strings and our own structs can be written to memory");
 }
 
 /// How deeply objects and arrays are nested. The parser itself does not recurse.
@@ -229,12 +240,22 @@ impl<'de> Deserialize<'de> for Entries<'de> {
                         // The rest is only skipped, so that the fields behind it are seen.
                         map.next_value::<IgnoredAny>()?;
                         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        return Ok(Entries { list, too_many: true });
+                        return Ok(Entries {
+                            list,
+                            too_many: true,
+                        });
                     }
                     let again = !keys.insert(key.clone());
-                    list.push(Entry { key, raw: Cow::Borrowed(map.next_value()?), again });
+                    list.push(Entry {
+                        key,
+                        raw: Cow::Borrowed(map.next_value()?),
+                        again,
+                    });
                 }
-                Ok(Entries { list, too_many: false })
+                Ok(Entries {
+                    list,
+                    too_many: false,
+                })
             }
         }
         input.deserialize_map(List)
@@ -252,8 +273,19 @@ pub(crate) struct EntryKey {
 
 impl EntryKey {
     pub(crate) fn of(reservation: &Reservation) -> EntryKey {
-        let Reservation { protocol, host, port, network, .. } = *reservation;
-        EntryKey { protocol, host, port, network }
+        let Reservation {
+            protocol,
+            host,
+            port,
+            network,
+            ..
+        } = *reservation;
+        EntryKey {
+            protocol,
+            host,
+            port,
+            network,
+        }
     }
 
     pub(crate) fn parse(text: &str) -> Option<EntryKey> {
@@ -271,7 +303,11 @@ impl EntryKey {
 
 impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}:{}@{}", self.protocol, self.host, self.port, self.network)
+        write!(
+            f,
+            "{}/{}:{}@{}",
+            self.protocol, self.host, self.port, self.network
+        )
     }
 }
 
@@ -402,7 +438,11 @@ impl<'t> Record<'t> {
             process: reservation.process.as_ref().map(process),
             until: reservation.until.as_ref().map(process),
             // JSON has no words for a path that is not UTF-8.
-            control: reservation.control.as_deref().and_then(Path::to_str).map(Cow::Borrowed),
+            control: reservation
+                .control
+                .as_deref()
+                .and_then(Path::to_str)
+                .map(Cow::Borrowed),
         }
     }
 
@@ -413,12 +453,17 @@ impl<'t> Record<'t> {
             namespace: process.pidns,
         };
         // It names a file in the liveness folder.
-        if !(1..=64).contains(&self.id.len()) || !self.id.bytes().all(|it| it.is_ascii_alphanumeric()) {
+        if !(1..=64).contains(&self.id.len())
+            || !self.id.bytes().all(|it| it.is_ascii_alphanumeric())
+        {
             return Err("its id is none".into());
         }
         let host: Host = self.host.parse().map_err(|error| format!("{error}"))?;
         if host.to_string() != self.host {
-            return Err(format!("its host is not canonical: {}", self.host.escape_debug()));
+            return Err(format!(
+                "its host is not canonical: {}",
+                self.host.escape_debug()
+            ));
         }
         Ok(Reservation {
             id: self.id.into_owned(),

@@ -26,7 +26,11 @@ impl<'h> Witness<'h> {
     pub(crate) fn new(registry: &Path, machine: &'h Machine) -> Witness<'h> {
         let mut path = OsString::from(registry);
         path.push(".live");
-        Witness { machine, path: path.into(), folder: OnceCell::new() }
+        Witness {
+            machine,
+            path: path.into(),
+            folder: OnceCell::new(),
+        }
     }
 
     /// Creates and locks the file of a reservation.
@@ -48,13 +52,16 @@ impl<'h> Witness<'h> {
     }
 
     pub(crate) fn remove(&self, id: &str) -> io::Result<()> {
-        self.folder().map_or(Ok(()), |folder| live::remove(folder, Path::new(id)))
+        self.folder()
+            .map_or(Ok(()), |folder| live::remove(folder, Path::new(id)))
     }
 
     /// Removes the files that nobody has locked and `is_known` does not know; returns how many.
     /// The caller holds the registry's lock, so that nobody is about to lock a new one.
     pub(crate) fn sweep(&self, is_known: impl Fn(&OsStr) -> bool) -> io::Result<usize> {
-        let Some(folder) = self.folder() else { return Ok(0) };
+        let Some(folder) = self.folder() else {
+            return Ok(0);
+        };
         let mut swept = 0;
         for entry in rustix::fs::Dir::read_from(folder)? {
             let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
@@ -71,7 +78,9 @@ impl<'h> Witness<'h> {
     }
 
     fn folder(&self) -> Option<&Folder> {
-        self.folder.get_or_init(|| Folder::open(&self.path).ok()).as_ref()
+        self.folder
+            .get_or_init(|| Folder::open(&self.path).ok())
+            .as_ref()
     }
 }
 

@@ -100,15 +100,21 @@ impl Registry {
             warnings: Vec::new(),
         };
         for shard in self.shards() {
-            let Some(bytes) = self.load(shard)? else { continue };
+            let Some(bytes) = self.load(shard)? else {
+                continue;
+            };
             if bytes.is_empty() {
-                snapshot.warnings.push(Warning::Empty { path: self.path.clone() });
+                snapshot.warnings.push(Warning::Empty {
+                    path: self.path.clone(),
+                });
                 continue;
             }
             match Document::parse(&bytes, Purpose::Read) {
                 Ok(document) => {
                     let witness = Witness::new(&self.path, &here.machine);
-                    snapshot.entries.extend(snapshot::list(&document, here, &witness));
+                    snapshot
+                        .entries
+                        .extend(snapshot::list(&document, here, &witness));
                 }
                 Err(unreadable) => {
                     let reason = self.corrupt(unreadable)?;
@@ -145,7 +151,15 @@ impl Registry {
         };
         for _ in 0..ATTEMPTS {
             let mut once = |side: &Locked<'_>, file: Option<&Locked<'_>>| {
-                Change { registry: self, folder: &folder, name, here, side, file }.make(&mut work)
+                Change {
+                    registry: self,
+                    folder: &folder,
+                    name,
+                    here,
+                    side,
+                    file,
+                }
+                .make(&mut work)
             };
             let attempt = sidecar.exclusive(left(), |side| {
                 match data.exclusive(left(), |file| once(side, Some(file))) {
@@ -159,7 +173,10 @@ impl Registry {
                 None => debug!(path = %self.path.display(), "the registry was replaced, again"),
             }
         }
-        Err(Error::Contended { path: self.path.clone() }.into())
+        Err(Error::Contended {
+            path: self.path.clone(),
+        }
+        .into())
     }
 
     /// Lets `work` change it in memory: what [`Registry::update`] would come to, without a lock and
@@ -214,7 +231,10 @@ impl Registry {
     }
 
     fn name(&self) -> Result<&OsStr, Error> {
-        let distrust = || Error::Unsafe { path: self.path.clone(), what: "not a file name".into() };
+        let distrust = || Error::Unsafe {
+            path: self.path.clone(),
+            what: "not a file name".into(),
+        };
         self.path.file_name().ok_or_else(distrust)
     }
 
@@ -227,7 +247,10 @@ impl Registry {
             Trust::Group { gid, .. } => format!("is writable by group {gid}"),
             Trust::Foreign { uid } => format!("belongs to another user (uid {uid})"),
         };
-        Err(Error::Shared { folder: folder.path().into(), why })
+        Err(Error::Shared {
+            folder: folder.path().into(),
+            why,
+        })
     }
 
     /// The bytes of a shard; `None` if it is not there.
@@ -247,7 +270,8 @@ impl Registry {
             Ok(descriptor) => descriptor,
         };
         let file = std::fs::File::from(descriptor);
-        let stat = rustix::fs::fstat(&file).map_err(|error| self.failed("examine", error.into()))?;
+        let stat =
+            rustix::fs::fstat(&file).map_err(|error| self.failed("examine", error.into()))?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {}
             FileType::Directory => return Err(self.distrust("a directory")),
@@ -283,23 +307,34 @@ impl Registry {
     fn corrupt(&self, unreadable: Unreadable) -> Result<String, Error> {
         match unreadable {
             Unreadable::Corrupt(reason) => Ok(reason),
-            Unreadable::Foreign(what) => Err(Error::Foreign { path: self.path.clone(), what }),
-            Unreadable::TooMany => {
-                Err(self.too_large(format!("more than {MOST_ENTRIES} entries")))
-            }
+            Unreadable::Foreign(what) => Err(Error::Foreign {
+                path: self.path.clone(),
+                what,
+            }),
+            Unreadable::TooMany => Err(self.too_large(format!("more than {MOST_ENTRIES} entries"))),
         }
     }
 
     fn too_large(&self, what: String) -> Error {
-        Error::TooLarge { path: self.path.clone(), what }
+        Error::TooLarge {
+            path: self.path.clone(),
+            what,
+        }
     }
 
     fn distrust(&self, what: &str) -> Error {
-        Error::Unsafe { path: self.path.clone(), what: what.into() }
+        Error::Unsafe {
+            path: self.path.clone(),
+            what: what.into(),
+        }
     }
 
     fn failed(&self, action: &'static str, source: io::Error) -> Error {
-        Error::Io { action, path: self.path.clone(), source }
+        Error::Io {
+            action,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -354,7 +389,11 @@ impl Change<'_> {
         let committed = match corrupt {
             None => self.commit(&bytes),
             Some(reason) => self.begin_anew(&bytes).map(|kept| {
-                warnings.push(Warning::SetAside { path: path.into(), reason, kept });
+                warnings.push(Warning::SetAside {
+                    path: path.into(),
+                    reason,
+                    kept,
+                });
             }),
         };
         match committed {
@@ -371,7 +410,9 @@ impl Change<'_> {
     }
 
     fn commit(&self, bytes: &[u8]) -> Result<(), replace::Error> {
-        let onto = self.file.map_or(Onto::Nothing, |file| Onto::File(file.stat()));
+        let onto = self
+            .file
+            .map_or(Onto::Nothing, |file| Onto::File(file.stat()));
         replace::volatile(self.folder, self.name, bytes, onto, || self.is_current())
     }
 
@@ -384,7 +425,8 @@ impl Change<'_> {
                 return Ok(false);
             }
             // The last moment: a full disk has been noticed by now, and left everything in place.
-            kept = replace::set_aside(self.folder, self.name, "corrupt", &stamp, KEPT_ASIDE)?.into();
+            kept =
+                replace::set_aside(self.folder, self.name, "corrupt", &stamp, KEPT_ASIDE)?.into();
             Ok(true)
         })?;
         Ok(self.folder.path().join(kept))

@@ -139,11 +139,21 @@ mod tests {
         for good in ["", "myapp", "shop/web", "Zoë's api 🚀", &"x".repeat(256)] {
             assert_eq!(Owner::new(good).unwrap().as_str(), good);
         }
-        for bad in ["\u{1b}[2J", "a\nb", "\u{9b}31m", "\u{202e}x", "\u{7f}", "a\tb"] {
+        for bad in [
+            "\u{1b}[2J",
+            "a\nb",
+            "\u{9b}31m",
+            "\u{202e}x",
+            "\u{7f}",
+            "a\tb",
+        ] {
             let error = Owner::new(bad).unwrap_err();
             assert!(matches!(error, OwnerError::Unprintable { .. }), "{bad:?}");
             assert!(!error.to_string().chars().any(is_unprintable));
         }
-        assert_eq!(Owner::new("x".repeat(257)), Err(OwnerError::Long { length: 257 }));
+        assert_eq!(
+            Owner::new("x".repeat(257)),
+            Err(OwnerError::Long { length: 257 })
+        );
     }
 }

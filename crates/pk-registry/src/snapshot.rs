@@ -84,7 +84,11 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::Empty { path } => {
-                write!(f, "registry {} is empty, as after a power cut: begun anew", path.display())
+                write!(
+                    f,
+                    "registry {} is empty, as after a power cut: begun anew",
+                    path.display()
+                )
             }
             Warning::Unreadable { path, reason } => {
                 write!(f, "registry {} can't be read: {reason}", path.display())
@@ -105,14 +109,22 @@ pub(crate) fn list(document: &Document<'_>, here: &Here, facts: &impl Facts) -> 
     let examine = |entry: &Entry<'_>| match entry.reservation() {
         Err(reason) => {
             let key = entry.key.escape_debug().to_string();
-            Listed::Damaged { key, port: entry.port(), reason }
+            Listed::Damaged {
+                key,
+                port: entry.port(),
+                reason,
+            }
         }
-        Ok(reservation) if rebooted => {
-            Listed::Sound { reservation, verdict: Verdict::Stale(Reason::Reboot) }
-        }
+        Ok(reservation) if rebooted => Listed::Sound {
+            reservation,
+            verdict: Verdict::Stale(Reason::Reboot),
+        },
         Ok(reservation) => {
             let verdict = staleness::judge(&reservation, &here.machine, here.boot_ms, facts);
-            Listed::Sound { reservation, verdict }
+            Listed::Sound {
+                reservation,
+                verdict,
+            }
         }
     };
     document.entries.iter().map(examine).collect()

@@ -105,7 +105,12 @@ mod tests {
     }
 
     fn here() -> Machine {
-        Machine { boot_id: "b".into(), network: 1, time: 2, processes: 3 }
+        Machine {
+            boot_id: "b".into(),
+            network: 1,
+            time: 2,
+            processes: 3,
+        }
     }
 
     fn entry(kind: Kind) -> Reservation {
@@ -123,7 +128,11 @@ mod tests {
             time: 2,
             lease: Lease::Until(100),
             process: None,
-            until: Some(ProcessId { pid: 7, start: 1, namespace: 3 }),
+            until: Some(ProcessId {
+                pid: 7,
+                start: 1,
+                namespace: 3,
+            }),
             control: None,
         }
     }
@@ -147,9 +156,15 @@ mod tests {
         check(&held, 99, Life::Held, Alive, Verdict::Alive);
         check(&held, 100, Life::Held, Alive, Stale(Reason::LeaseOver));
         check(&held, 99, Life::Unknown, Alive, Verdict::Alive);
-        let forever = Reservation { lease: Lease::Never, ..leased.clone() };
+        let forever = Reservation {
+            lease: Lease::Never,
+            ..leased.clone()
+        };
         check(&forever, u64::MAX, Life::Free, Alive, Verdict::Alive);
-        let other_clock = Reservation { time: 9, ..leased.clone() };
+        let other_clock = Reservation {
+            time: 9,
+            ..leased.clone()
+        };
         check(&other_clock, 100, Life::Free, Alive, Verdict::Alive);
         let elsewhere = Reservation { network: 9, ..held };
         check(&elsewhere, 100, Life::Free, Gone, Verdict::Elsewhere);

@@ -6,14 +6,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A moment as RFC 3339 has it. Moments before 1970 are written as 1970.
 #[must_use]
 pub fn rfc3339(time: SystemTime) -> String {
-    let Utc { year, month, day, hour, minute, second } = Utc::of(time);
+    let Utc {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    } = Utc::of(time);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// A moment as part of a file name: `20261122T120000Z`. Later ones sort behind.
 #[must_use]
 pub fn stamp(time: SystemTime) -> String {
-    let Utc { year, month, day, hour, minute, second } = Utc::of(time);
+    let Utc {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    } = Utc::of(time);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
@@ -21,12 +35,19 @@ pub fn stamp(time: SystemTime) -> String {
 #[must_use]
 pub fn parse(text: &str) -> Option<SystemTime> {
     let field = |from: usize, to: usize, before: &str| {
-        let digits = text.get(from..to)?.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = text
+            .get(from..to)?
+            .bytes()
+            .all(|byte| byte.is_ascii_digit());
         (digits && text.get(from - before.len()..from)? == before)
             .then(|| text[from..to].parse::<u64>().ok())?
     };
     let (year, month, day) = (field(0, 4, "")?, field(5, 7, "-")?, field(8, 10, "-")?);
-    let (hour, minute, second) = (field(11, 13, "T")?, field(14, 16, ":")?, field(17, 19, ":")?);
+    let (hour, minute, second) = (
+        field(11, 13, "T")?,
+        field(14, 16, ":")?,
+        field(17, 19, ":")?,
+    );
     let plausible = year >= 1970
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
@@ -50,13 +71,20 @@ struct Utc {
 impl Utc {
     /// Howard Hinnant's `civil_from_days`: years begin in March, so that the leap day comes last.
     fn of(time: SystemTime) -> Utc {
-        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = time
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         let days = seconds / 86_400 + 719_468;
         let (era, of_era) = (days / 146_097, days % 146_097);
         let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
         let of_year = of_era - (365 * year + year / 4 - year / 100);
         let from_march = (5 * of_year + 2) / 153;
-        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let month = if from_march < 10 {
+            from_march + 3
+        } else {
+            from_march - 9
+        };
         Utc {
             year: year + era * 400 + u64::from(month <= 2),
             month,
@@ -95,9 +123,18 @@ mod tests {
     #[test]
     fn anything_else_is_no_time() {
         assert_eq!(stamp(UNIX_EPOCH), "19700101T000000Z");
-        for text in ["", "2026-11-22", "2026-11-22T12:00:00", "2026-13-22T12:00:00Z", "1969-11-22T12:00:00Z",
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22T12:00:00",
+            "2026-13-22T12:00:00Z",
+            "1969-11-22T12:00:00Z",
             "0000-01-01T00:00:00Z",
-            "2026-11-22T12:00:00Zx", "2026-11-22 12:00:00Z", "+026-11-22T12:00:00Z", "日本語日本語日"] {
+            "2026-11-22T12:00:00Zx",
+            "2026-11-22 12:00:00Z",
+            "+026-11-22T12:00:00Z",
+            "日本語日本語日",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

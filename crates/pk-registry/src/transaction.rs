@@ -88,7 +88,10 @@ impl<'t> Transaction<'t> {
             if !rebooted {
                 transaction.push(entry);
             } else if let Ok(reservation) = entry.reservation() {
-                transaction.end(Ended { reservation, reason: Reason::Reboot });
+                transaction.end(Ended {
+                    reservation,
+                    reason: Reason::Reboot,
+                });
             }
         }
         transaction.by_port.sort_unstable();
@@ -99,7 +102,10 @@ impl<'t> Transaction<'t> {
         if let Some(port) = entry.port() {
             self.by_port.push((port, self.slots.len()));
         }
-        self.slots.push(Slot { key: EntryKey::parse(&entry.key), entry: Some(entry) });
+        self.slots.push(Slot {
+            key: EntryKey::parse(&entry.key),
+            entry: Some(entry),
+        });
     }
 
     /// What forbids to grant `port`, if anything does. What has ended is dropped on the way.
@@ -120,7 +126,9 @@ impl<'t> Transaction<'t> {
     }
 
     fn examine(&self, slot: &Slot<'_>, host: Host, protocol: Protocol) -> Examined {
-        let Some(entry) = &slot.entry else { return Examined::InNobodysWay };
+        let Some(entry) = &slot.entry else {
+            return Examined::InNobodysWay;
+        };
         let about_it = slot.key.is_none_or(|key| {
             key.network == self.here.machine.network
                 && key.protocol.overlaps(protocol)
@@ -134,7 +142,10 @@ impl<'t> Transaction<'t> {
                 key: entry.key.escape_debug().to_string(),
             }),
             Ok(reservation) => match self.judge(&reservation) {
-                Verdict::Stale(reason) => Examined::Ended(Box::new(Ended { reservation, reason })),
+                Verdict::Stale(reason) => Examined::Ended(Box::new(Ended {
+                    reservation,
+                    reason,
+                })),
                 Verdict::Elsewhere => Examined::InNobodysWay,
                 Verdict::Alive => Examined::InTheWay(Obstacle::Reserved(Box::new(reservation))),
             },
@@ -169,7 +180,10 @@ impl<'t> Transaction<'t> {
     pub fn insert(&mut self, mut reservation: Reservation) -> Result<Reservation, Error> {
         if self.len() >= MOST_ENTRIES {
             let what = format!("{MOST_ENTRIES} entries, the most there may be");
-            return Err(Error::TooLarge { path: self.path.into(), what });
+            return Err(Error::TooLarge {
+                path: self.path.into(),
+                what,
+            });
         }
         reservation.fence = self.document.generation.saturating_add(1);
         self.push(Entry::new(&reservation));
@@ -189,9 +203,13 @@ impl<'t> Transaction<'t> {
 
     /// Puts `reservation` in the place of the one that has its id; `false` if there is none.
     pub fn replace(&mut self, reservation: &Reservation) -> bool {
-        let Some((at, _)) = self.find(&reservation.id) else { return false };
-        self.slots[at] =
-            Slot { entry: Some(Entry::new(reservation)), key: Some(EntryKey::of(reservation)) };
+        let Some((at, _)) = self.find(&reservation.id) else {
+            return false;
+        };
+        self.slots[at] = Slot {
+            entry: Some(Entry::new(reservation)),
+            key: Some(EntryKey::of(reservation)),
+        };
         self.by_port.retain(|&(_, slot)| slot != at);
         self.by_port.push((reservation.port, at));
         self.by_port.sort_unstable();
@@ -210,7 +228,8 @@ impl<'t> Transaction<'t> {
     /// Drops every reservation that has ended, or of which `also` gives a reason to.
     pub fn sweep(&mut self, also: impl Fn(&Reservation) -> Option<Reason>) {
         for at in 0..self.slots.len() {
-            let Some(Ok(reservation)) = self.slots[at].entry.as_ref().map(Entry::reservation) else {
+            let Some(Ok(reservation)) = self.slots[at].entry.as_ref().map(Entry::reservation)
+            else {
                 continue;
             };
             let reason = match self.judge(&reservation) {
@@ -219,7 +238,13 @@ impl<'t> Transaction<'t> {
                 Verdict::Elsewhere => None,
             };
             if let Some(reason) = reason {
-                self.drop_slot(at, Ended { reservation, reason });
+                self.drop_slot(
+                    at,
+                    Ended {
+                        reservation,
+                        reason,
+                    },
+                );
             }
         }
     }
@@ -235,9 +260,12 @@ impl<'t> Transaction<'t> {
     /// # Errors
     /// The system's reason.
     pub fn sweep_liveness(&self) -> std::io::Result<usize> {
-        let known: std::collections::HashSet<String> =
-            self.reservations().map(|(reservation, _)| reservation.id).collect();
-        self.witness.sweep(|name: &OsStr| name.to_str().is_some_and(|name| known.contains(name)))
+        let known: std::collections::HashSet<String> = self
+            .reservations()
+            .map(|(reservation, _)| reservation.id)
+            .collect();
+        self.witness
+            .sweep(|name: &OsStr| name.to_str().is_some_and(|name| known.contains(name)))
     }
 
     /// Whether there is something to write.
@@ -248,7 +276,11 @@ impl<'t> Transaction<'t> {
     /// The document to be written, and the ids whose liveness files are of no use then.
     pub(crate) fn finish(mut self) -> (Document<'t>, Vec<String>) {
         self.document.generation = self.document.generation.saturating_add(1);
-        self.document.entries = self.slots.into_iter().filter_map(|slot| slot.entry).collect();
+        self.document.entries = self
+            .slots
+            .into_iter()
+            .filter_map(|slot| slot.entry)
+            .collect();
         (self.document, self.spent)
     }
 
@@ -257,7 +289,12 @@ impl<'t> Transaction<'t> {
     }
 
     fn judge(&self, reservation: &Reservation) -> Verdict {
-        staleness::judge(reservation, &self.here.machine, self.here.boot_ms, self.witness)
+        staleness::judge(
+            reservation,
+            &self.here.machine,
+            self.here.boot_ms,
+            self.witness,
+        )
     }
 
     fn find(&self, id: &str) -> Option<(usize, Reservation)> {

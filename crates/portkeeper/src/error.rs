@@ -70,7 +70,10 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] pk_config::Error),
     /// A step failed, and what was done before could not be undone.
-    #[error("{cause}; ports {} stay reserved, because that could not be undone: {undo}", list(ports))]
+    #[error(
+        "{cause}; ports {} stay reserved, because that could not be undone: {undo}",
+        list(ports)
+    )]
     NotUndone {
         /// What failed first.
         cause: Box<Error>,
@@ -163,9 +166,8 @@ impl Error {
             Error::Registry(error) => of_registry(error),
             Error::Port(error) => of_port(error),
             Error::Config(error) => of_config(error),
-            Error::Taken { .. } => ErrorKind::NoFreePort,
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
-            Error::NoFreePort(_) => ErrorKind::NoFreePort,
+            Error::Taken { .. } | Error::NoFreePort(_) => ErrorKind::NoFreePort,
             Error::NotReserved { .. } | Error::NotYours { .. } => ErrorKind::NotReserved,
             Error::NotUndone { cause, .. } => cause.kind(),
             Error::NoProcess { .. }
@@ -190,12 +192,13 @@ fn of_registry(error: &pk_registry::Error) -> ErrorKind {
     match error {
         Error::Lock(lock::Error::Timeout { .. }) => ErrorKind::LockTimeout,
         Error::Lock(lock::Error::Reentrant { .. }) => ErrorKind::Bug,
-        Error::Lock(lock::Error::Unsafe { .. }) => ErrorKind::Permission,
         Error::Lock(lock::Error::Io { source, .. })
         | Error::Folder(folder::Error::Io { source, .. })
         | Error::Replace(replace::Error::Io { source, .. })
         | Error::Io { source, .. } => of_io(source),
-        Error::Shared { .. } | Error::Unsafe { .. } => ErrorKind::Permission,
+        Error::Lock(lock::Error::Unsafe { .. }) | Error::Shared { .. } | Error::Unsafe { .. } => {
+            ErrorKind::Permission
+        }
         Error::TooLarge { .. } => ErrorKind::BadFile,
         Error::Foreign { .. } => ErrorKind::Newer,
         _ => ErrorKind::Io,

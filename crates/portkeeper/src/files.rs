@@ -1,95 +1,200 @@
-//! Writing ports into people's files. Never parses one itself: pk-config does, and keeps every byte
-//! that is not named.
+//! Writing ports into people's files, all of them or none. Never parses one itself: pk-config does,
+//! and keeps every byte that is not named.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use pk_config::dotenv::EnvFile;
-use pk_config::{Create, Rewrite, State, Transaction};
+use pk_config::recovery::recover;
+use pk_config::{Create, Guards, InPlace, Keep, Rewrite, State, Transaction};
 use pk_core::{Host, Port};
 use pk_fs::lock::Wait;
+use pk_fs::replace::Target;
 
 use crate::error::Error;
-use crate::places;
-use crate::settings::Settings;
+use crate::template::Template;
 
 pub use pk_config::{Strategy, Written};
 
-/// Which keys of a `.env` file get a port.
-#[derive(Debug, Clone)]
-pub(crate) struct EnvKeys {
-    pub(crate) path: PathBuf,
-    pub(crate) keys: Vec<String>,
+/// How files are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Whether what a file held is kept in the state folder.
+    pub keep: Keep,
+    /// Whether read-only files and dangerous keys are refused.
+    pub guards: Guards,
+    /// Whether a file may be overwritten where it is.
+    pub in_place: InPlace,
 }
 
-impl Default for EnvKeys {
-    fn default() -> EnvKeys {
-        EnvKeys { path: ".env".into(), keys: Vec::new() }
+/// Which files get a port, and where in them.
+#[derive(Debug, Clone)]
+pub(crate) struct Targets {
+    pub(crate) env_path: PathBuf,
+    pub(crate) env: Vec<EnvTarget>,
+    pub(crate) json: Vec<JsonTarget>,
+    pub(crate) options: WriteOptions,
+}
+
+/// A key of the `.env` file.
+#[derive(Debug, Clone)]
+pub(crate) struct EnvTarget {
+    pub(crate) key: String,
+    pub(crate) value: Template,
+}
+
+/// A value of a JSON file.
+#[derive(Debug, Clone)]
+pub(crate) struct JsonTarget {
+    pub(crate) path: PathBuf,
+    pub(crate) pointer: String,
+}
+
+impl Default for Targets {
+    fn default() -> Targets {
+        let options = WriteOptions::default();
+        Targets {
+            env_path: ".env".into(),
+            env: Vec::new(),
+            json: Vec::new(),
+            options,
+        }
     }
 }
 
-impl EnvKeys {
-    /// Whether each of `count` ports has a key, or all keys have the one port.
+impl Targets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.env.is_empty() && self.json.is_empty()
+    }
+
+    /// Whether each of `count` ports has its place in each kind of file, or there is one for all.
     pub(crate) fn check(&self, count: usize) -> Result<(), Error> {
-        let keys = self.keys.len();
-        if count == 1 || keys == 0 || keys == count {
-            return Ok(());
+        for (places, what) in [(self.env.len(), "keys"), (self.json.len(), "pointers")] {
+            if count != 1 && places != 0 && places != count {
+                let why =
+                    format!("{count} ports need {count} {what} to be written to, not {places}");
+                return Err(Error::Request { why });
+            }
         }
-        let why = format!("{count} ports need {count} keys to be written to, not {keys}");
-        Err(Error::Request { why })
+        Ok(())
     }
 
     /// The port that the first key has already. A file that can't be read has none: when it is
     /// written, that is an error.
     pub(crate) fn present(&self) -> Option<Port> {
-        let key = self.keys.first()?;
-        let found = std::fs::metadata(&self.path).ok()?;
-        // Opening a FIFO would wait for somebody to write into it.
-        if !found.is_file() || found.len() > pk_config::MAX_FILE_BYTES as u64 {
-            return None;
-        }
-        let file = EnvFile::parse(&std::fs::read(&self.path).ok()?).ok()?;
-        std::str::from_utf8(&file.get(key)?).ok()?.parse().ok()
+        let target = self.env.first().filter(|target| target.value.is_port())?;
+        let file = EnvFile::parse(&read(&self.env_path).ok()?).ok()?;
+        std::str::from_utf8(&file.get(&target.key)?)
+            .ok()?
+            .parse()
+            .ok()
     }
 
-    /// Writes the ports, and answers for each key.
-    pub(crate) fn write(
+    /// The changes that put `ports` in their places.
+    pub(crate) fn transaction<'s>(
         &self,
-        settings: &Settings,
-        wait: Wait,
-        now: SystemTime,
+        state: &'s State,
         ports: &[(Host, Port)],
-    ) -> Result<Vec<Written>, Error> {
-        if self.keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let state = State::at(places::state_dir(settings)?);
-        Ok(self.transaction(&state, ports).wait(wait).commit(now)?)
-    }
-
-    /// What [`EnvKeys::write`] would change, as unified diffs.
-    pub(crate) fn preview(
-        &self,
-        settings: &Settings,
-        ports: &[(Host, Port)],
-    ) -> Result<Vec<String>, Error> {
-        if self.keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let state = State::at(places::state_dir(settings)?);
-        let previews = self.transaction(&state, ports).preview()?;
-        Ok(previews.into_iter().map(|preview| preview.diff).collect())
-    }
-
-    fn transaction<'s>(&self, state: &'s State, ports: &[(Host, Port)]) -> Transaction<'s> {
+    ) -> Transaction<'s> {
         let one = ports.len() == 1;
-        let of = |at: usize| ports.get(if one { 0 } else { at });
-        self.keys.iter().enumerate().filter_map(|(at, key)| Some((key, of(at)?))).fold(
-            Transaction::new(state),
-            |transaction, (key, (_, port))| {
-                let rewrite = Rewrite::env(&self.path).set(key, port.to_string());
-                transaction.add(rewrite.create(Create::IfMissing))
-            },
-        )
+        let port = |at: usize| ports.get(if one { 0 } else { at }).copied();
+        let mut transaction = Transaction::new(state);
+        for (at, target) in self.env.iter().enumerate() {
+            let Some((host, port)) = port(at) else {
+                continue;
+            };
+            let rewrite =
+                Rewrite::env(&self.env_path).set(&target.key, target.value.fill(host, port));
+            transaction = transaction.add(self.options.apply(rewrite).create(Create::IfMissing));
+        }
+        for (at, target) in self.json.iter().enumerate() {
+            let Some((_, port)) = port(at) else { continue };
+            let rewrite = Rewrite::json(&target.path).set_port(&target.pointer, port.number());
+            transaction = transaction.add(self.options.apply(rewrite).create(Create::IfMissing));
+        }
+        transaction
+    }
+}
+
+/// The bytes of a file that may be edited: a regular one of at most 16 MiB.
+///
+/// # Errors
+/// [`Error::Config`].
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let found = Target::resolve(path)
+        .and_then(|target| target.read(pk_config::MAX_FILE_BYTES as u64))
+        .map_err(pk_config::Error::from)?;
+    match found {
+        Some(original) => Ok(original.bytes().to_vec()),
+        None => Err(pk_config::Error::Missing { path: path.into() }.into()),
+    }
+}
+
+impl WriteOptions {
+    /// The rewrite, done so.
+    #[must_use]
+    pub fn apply<E: pk_config::edit::Edits + 'static>(self, rewrite: Rewrite<E>) -> Rewrite<E> {
+        rewrite
+            .keep(self.keep)
+            .guards(self.guards)
+            .in_place(self.in_place)
+    }
+}
+
+/// Which reservations a change of files belongs to, as the journal of that change keeps it: when the
+/// change is taken back after a crash, they must go as well.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Tag {
+    pub(crate) registry: PathBuf,
+    pub(crate) ids: Vec<String>,
+}
+
+impl Tag {
+    /// The ids, each followed by a blank, then the registry's path. A path that is no text can't
+    /// be kept; its reservations then end by their lease.
+    pub(crate) fn write(&self) -> Option<String> {
+        let ids: String = self.ids.iter().map(|id| format!("{id} ")).collect();
+        Some(format!("{ids}{}", self.registry.to_str()?))
+    }
+
+    fn read(text: &str) -> Option<Tag> {
+        let from = text.find('/')?;
+        let (ids, registry) = text.split_at(from);
+        let ids = ids.split_ascii_whitespace().map(str::to_owned).collect();
+        Some(Tag {
+            registry: Path::new(registry).into(),
+            ids,
+        })
+    }
+}
+
+/// Takes back changes of files that were cut short, and returns what else has to go.
+pub(crate) fn recovered(state: &State, wait: Wait, now: SystemTime) -> Result<Vec<Tag>, Error> {
+    let recovered = recover(state, wait, now)?;
+    Ok(recovered
+        .rolled_back
+        .iter()
+        .filter_map(|tag| Tag::read(tag))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_read_back() {
+        for ids in [
+            vec![],
+            vec!["a1".to_owned()],
+            vec!["a1".to_owned(), "b2".to_owned()],
+        ] {
+            let tag = Tag {
+                registry: "/home/ann x/r.json".into(),
+                ids,
+            };
+            assert_eq!(Tag::read(&tag.write().unwrap()), Some(tag));
+        }
+        assert_eq!(Tag::read("something else"), None);
     }
 }

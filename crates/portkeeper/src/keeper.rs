@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pk_config::State;
 use pk_core::sockets::{self, States};
 use pk_core::{Host, Port};
 use pk_fs::lock::Wait;
@@ -12,8 +13,10 @@ use pk_registry::{
     Updated, Verdict, Warning,
 };
 use rustix::net::AddressFamily;
+use tracing::debug;
 
 use crate::error::Error;
+use crate::files::{self, Tag};
 use crate::holder::{HolderCommand, client};
 use crate::places;
 use crate::request::Request;
@@ -99,7 +102,11 @@ impl PortKeeper {
     /// [`Error::NoHome`], [`Error::ForeignHome`] where its place has to be derived.
     pub fn open(settings: Settings) -> Result<PortKeeper, Error> {
         let registry = Registry::at(places::registry(&settings)?);
-        Ok(PortKeeper { registry, settings, holder: None })
+        Ok(PortKeeper {
+            registry,
+            settings,
+            holder: None,
+        })
     }
 
     /// Opens the registry in the file of this path.
@@ -107,13 +114,19 @@ impl PortKeeper {
     /// # Errors
     /// [`Error::NoFolder`] when a relative path can't be resolved.
     pub fn at(path: impl Into<PathBuf>) -> Result<PortKeeper, Error> {
-        PortKeeper::open(Settings { registry: Some(path.into()), ..Settings::default() })
+        PortKeeper::open(Settings {
+            registry: Some(path.into()),
+            ..Settings::default()
+        })
     }
 
     /// With a way to start holders, so that a hold can outlive this process.
     #[must_use]
     pub fn with_holder(self, command: HolderCommand) -> PortKeeper {
-        PortKeeper { holder: Some(command), ..self }
+        PortKeeper {
+            holder: Some(command),
+            ..self
+        }
     }
 
     /// The registry file.
@@ -123,7 +136,6 @@ impl PortKeeper {
     }
 
     /// Begins a request for a port.
-    #[must_use]
     pub fn request(&self) -> Request<'_> {
         Request::new(self)
     }
@@ -165,9 +177,18 @@ impl PortKeeper {
             }
             Ok(sorted)
         })?;
-        let Sorted { found, held, mut released, mut failed } = updated.value;
-        let missing: Vec<Port> =
-            selection.ports.iter().copied().filter(|port| !found.contains(port)).collect();
+        let Sorted {
+            found,
+            held,
+            mut released,
+            mut failed,
+        } = updated.value;
+        let missing: Vec<Port> = selection
+            .ports
+            .iter()
+            .copied()
+            .filter(|port| !found.contains(port))
+            .collect();
         if !missing.is_empty() {
             failed.push(Error::NotReserved { ports: missing });
         }
@@ -180,7 +201,11 @@ impl PortKeeper {
         }
         self.forget(&let_go, &here)?;
         released.append(&mut let_go);
-        Ok(Released { released, failed, warnings: updated.warnings })
+        Ok(Released {
+            released,
+            failed,
+            warnings: updated.warnings,
+        })
     }
 
     /// Drops what has ended, of any user, and what killed processes left lying about. Never drops a
@@ -195,12 +220,25 @@ impl PortKeeper {
             transaction.sweep(|reservation| in_use.drops(reservation, &here));
             Ok((transaction.ended().to_vec(), transaction.len()))
         })?;
-        let Updated { value: (removed, kept), warnings, .. } = updated;
+        let Updated {
+            value: (removed, kept),
+            warnings,
+            ..
+        } = updated;
         for ended in &removed {
             client::tidy(&ended.reservation, &here.machine);
         }
-        let leftovers = self.registry.sweep_leftovers(self.wait(), &here)?;
-        Ok(Collected { removed, kept, leftovers, warnings })
+        let mut leftovers = self.registry.sweep_leftovers(self.wait(), &here)?;
+        // Without a state folder no file was written.
+        if let Ok(state) = self.state() {
+            leftovers += state.sweep()?;
+        }
+        Ok(Collected {
+            removed,
+            kept,
+            leftovers,
+            warnings,
+        })
     }
 
     /// What [`PortKeeper::gc`] would drop. Changes nothing.
@@ -213,8 +251,63 @@ impl PortKeeper {
         self.registry.preview(&here, |transaction| {
             transaction.sweep(|reservation| in_use.drops(reservation, &here));
             let (removed, kept) = (transaction.ended().to_vec(), transaction.len());
-            Ok(Collected { removed, kept, leftovers: 0, warnings: Vec::new() })
+            Ok(Collected {
+                removed,
+                kept,
+                leftovers: 0,
+                warnings: Vec::new(),
+            })
         })
+    }
+
+    /// Takes back changes of files that were cut short, and ends the reservations that were made
+    /// with them. Every command that writes files does it first.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Registry`].
+    pub fn recover(&self) -> Result<(), Error> {
+        self.recover_files(&Here::now())
+    }
+
+    pub(crate) fn recover_files(&self, here: &Here) -> Result<(), Error> {
+        for Tag { registry, ids } in files::recovered(&self.state()?, self.wait(), here.wall)? {
+            debug!(
+                ?ids,
+                "taken back with the files that they were written into"
+            );
+            let keeper = PortKeeper {
+                registry: Registry::at(registry),
+                ..self.clone()
+            };
+            let snapshot = keeper.registry.read(here)?;
+            let is_meant = |entry| match entry {
+                Listed::Sound { reservation, .. } if ids.contains(&reservation.id) => {
+                    Some(reservation)
+                }
+                _ => None,
+            };
+            let records: Vec<_> = snapshot.entries.into_iter().filter_map(is_meant).collect();
+            keeper.take_back(&records, here)?;
+        }
+        Ok(())
+    }
+
+    /// Ends reservations that should never have been.
+    pub(crate) fn take_back(&self, records: &[Reservation], here: &Here) -> Result<(), Error> {
+        for record in records.iter().filter(|record| record.kind == Kind::Held) {
+            if let Err(error) = client::release(record, &here.machine, Force::Yes) {
+                debug!(%error, "a holder stays");
+            }
+        }
+        self.forget(records, here)
+    }
+
+    /// The state folder, which keeps backups and journals.
+    ///
+    /// # Errors
+    /// [`Error::NoHome`], [`Error::ForeignHome`].
+    pub fn state(&self) -> Result<State, Error> {
+        Ok(State::at(places::state_dir(&self.settings)?))
     }
 
     /// Takes entries out of the registry; those that are no longer there are fine.
@@ -239,7 +332,9 @@ impl PortKeeper {
         self.registry.update(self.wait(), here, work)
     }
 
-    pub(crate) fn wait(&self) -> Wait {
+    /// How long to wait for a lock.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
         Wait::UpTo(self.settings.lock_timeout.unwrap_or(LOCK_TIMEOUT))
     }
 
@@ -255,7 +350,10 @@ impl PortKeeper {
 impl Selection {
     fn covers(&self, reservation: &Reservation) -> bool {
         (self.ports.is_empty() || self.ports.contains(&reservation.port))
-            && self.owner.as_ref().is_none_or(|owner| reservation.owner.as_ref() == Some(owner))
+            && self
+                .owner
+                .as_ref()
+                .is_none_or(|owner| reservation.owner.as_ref() == Some(owner))
             && self.host.is_none_or(|host| host.overlaps(reservation.host))
             && self.fence.is_none_or(|fence| fence == reservation.fence)
     }
@@ -267,7 +365,8 @@ impl Selection {
             Listed::Sound { reservation, .. } => self.covers(reservation),
             Listed::Damaged { port, .. } => {
                 self.owner.is_none()
-                    && (self.ports.is_empty() || port.is_some_and(|port| self.ports.contains(&port)))
+                    && (self.ports.is_empty()
+                        || port.is_some_and(|port| self.ports.contains(&port)))
             }
         }
     }
@@ -296,12 +395,20 @@ impl InUse {
             Unused::Drop(_) => sockets::list(&families, States::LISTENING | States::BOUND, None)
                 .map_err(Error::io("ask the kernel which ports are in use"))?,
         };
-        Ok(InUse { ports: found.into_iter().map(|socket| socket.port).collect(), unused })
+        Ok(InUse {
+            ports: found.into_iter().map(|socket| socket.port).collect(),
+            unused,
+        })
     }
 
     fn drops(&self, reservation: &Reservation, here: &Here) -> Option<Reason> {
-        let Unused::Drop(after) = self.unused else { return None };
-        let age = here.wall.duration_since(reservation.created).unwrap_or_default();
+        let Unused::Drop(after) = self.unused else {
+            return None;
+        };
+        let age = here
+            .wall
+            .duration_since(reservation.created)
+            .unwrap_or_default();
         let is_unused = reservation.kind == Kind::Leased
             && age >= after
             && !self.ports.contains(&reservation.port.number());

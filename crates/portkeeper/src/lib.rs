@@ -35,8 +35,9 @@
 //! what), [`pk_config`] (people's files) and [`pk_fs`] (locks and atomic replacement).
 #![forbid(unsafe_code)]
 
+mod draft;
 pub mod error;
-mod files;
+pub mod files;
 pub mod holder;
 pub mod keeper;
 mod pick;
@@ -44,11 +45,12 @@ pub mod places;
 pub mod request;
 pub mod reservation;
 pub mod settings;
+mod template;
 pub mod ttl;
 pub mod warning;
 
 pub use error::{Error, ErrorKind};
-pub use files::{Strategy, Written};
+pub use files::{Strategy, WriteOptions, Written};
 pub use holder::HolderCommand;
 pub use keeper::{Collected, Force, PortKeeper, Released, Selection, Unused};
 pub use pick::Tally;
@@ -62,5 +64,6 @@ pub use pk_registry::{
 pub use request::{Kept, Preview, Request};
 pub use reservation::Reservation;
 pub use settings::Settings;
+pub use template::Template;
 pub use ttl::Ttl;
 pub use warning::Warning;

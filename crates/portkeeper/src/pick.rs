@@ -63,7 +63,13 @@ impl InUse {
     pub(crate) fn ask() -> InUse {
         let families = [AddressFamily::INET, AddressFamily::INET6];
         let found = sockets::list(&families, States::LISTENING, None);
-        InUse(found.unwrap_or_default().into_iter().map(|socket| socket.port).collect())
+        InUse(
+            found
+                .unwrap_or_default()
+                .into_iter()
+                .map(|socket| socket.port)
+                .collect(),
+        )
     }
 }
 
@@ -81,7 +87,9 @@ pub(crate) fn search(
     let mut walk = Walk::new();
     let mut found = Vec::with_capacity(wanted.count);
     let mut tally = Tally::new(wanted);
-    let candidates = wanted.wish.candidates(wanted.seed, machine::ephemeral_range);
+    let candidates = wanted
+        .wish
+        .candidates(wanted.seed, machine::ephemeral_range);
     for candidate in candidates {
         let port = candidate.port;
         if let Some(obstacle) = transaction.obstacle(wanted.host, port, wanted.protocol) {
@@ -89,8 +97,7 @@ pub(crate) fn search(
             tally.reserved(obstacle, now);
             continue;
         }
-        let is_known =
-            in_use.is_some_and(|in_use| in_use.0.contains(&port.number()));
+        let is_known = in_use.is_some_and(|in_use| in_use.0.contains(&port.number()));
         if is_known && candidate.origin != Origin::Number {
             tally.in_use += 1;
             continue;
@@ -125,14 +132,29 @@ fn take(walk: &mut Walk, candidate: Candidate, wanted: &Wanted) -> Result<Taken,
     let coverage = match (wanted.grip, claim) {
         (Grip::Hold(coverage), _) => coverage,
         (Grip::Record, Some(claim)) if decided => {
-            return Ok(Taken { candidate, hold: None, _claim: Some(claim), _probe: None });
+            return Ok(Taken {
+                candidate,
+                hold: None,
+                _claim: Some(claim),
+                _probe: None,
+            });
         }
         (Grip::Record, _) => Coverage::Host,
     };
     let hold = Hold::acquire(wanted.host, port, coverage, origin)?;
     Ok(match wanted.grip {
-        Grip::Hold(_) => Taken { candidate, hold: Some(hold), _claim: None, _probe: None },
-        Grip::Record => Taken { candidate, hold: None, _claim: None, _probe: Some(hold) },
+        Grip::Hold(_) => Taken {
+            candidate,
+            hold: Some(hold),
+            _claim: None,
+            _probe: None,
+        },
+        Grip::Record => Taken {
+            candidate,
+            hold: None,
+            _claim: None,
+            _probe: Some(hold),
+        },
     })
 }
 
@@ -199,12 +221,16 @@ impl Tally {
     }
 
     fn into_error(mut self, wanted: &Wanted, found: usize) -> Error {
-        let only = wanted.wish.preferred.filter(|_| {
-            wanted.wish.fallback == pk_core::Fallback::Nothing && wanted.count == 1
-        });
+        let only = wanted
+            .wish
+            .preferred
+            .filter(|_| wanted.wish.fallback == pk_core::Fallback::Nothing && wanted.count == 1);
         if let Some(port) = only {
             return match self.denied {
-                0 => Error::Taken { port, by: self.last },
+                0 => Error::Taken {
+                    port,
+                    by: self.last,
+                },
                 _ => Error::Port(PortError::Denied { port }),
             };
         }
@@ -232,7 +258,11 @@ impl fmt::Display for Tally {
         };
         part(f, self.reserved, "reserved")?;
         if let Some((owner, age)) = &self.oldest {
-            let owner = owner.as_deref().unwrap_or("no owner").escape_debug().to_string();
+            let owner = owner
+                .as_deref()
+                .unwrap_or("no owner")
+                .escape_debug()
+                .to_string();
             write!(f, " (oldest: {owner}, {})", in_words(*age))?;
         }
         part(f, self.in_use, "in use")?;
@@ -243,8 +273,16 @@ impl fmt::Display for Tally {
 /// A length of time in its largest unit: `3 days`.
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
-    let units = [("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)];
-    let (unit, size) = units.into_iter().find(|(_, size)| seconds >= *size).unwrap_or(units[3]);
+    let units = [
+        ("day", 86_400),
+        ("hour", 3600),
+        ("minute", 60),
+        ("second", 1),
+    ];
+    let (unit, size) = units
+        .into_iter()
+        .find(|(_, size)| seconds >= *size)
+        .unwrap_or(units[3]);
     let count = seconds / size;
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
@@ -253,9 +291,12 @@ fn in_words(time: Duration) -> String {
 /// seldom begin at the same place. FNV-1a, finished as in `SplitMix64`.
 pub(crate) fn seed(uid: u32, folder: &[u8]) -> u32 {
     let bytes = uid.to_le_bytes();
-    let hash = bytes.iter().chain(folder).fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = bytes
+        .iter()
+        .chain(folder)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((mixed ^ (mixed >> 31)) >> 32) as u32
@@ -272,7 +313,10 @@ mod tests {
             wanted: 1,
             found: 0,
             reserved: 61,
-            oldest: Some((Some("my\u{1b}app".into()), Duration::from_secs(3 * 86_400 + 5))),
+            oldest: Some((
+                Some("my\u{1b}app".into()),
+                Duration::from_secs(3 * 86_400 + 5),
+            )),
             in_use: 40,
             denied: 0,
             last: None,
@@ -281,13 +325,28 @@ mod tests {
             tally.to_string(),
             "no free port in 8888-8988: 61 reserved (oldest: my\\u{1b}app, 3 days), 40 in use"
         );
-        tally = Tally { wanted: 3, found: 2, reserved: 0, oldest: None, in_use: 1, ..tally };
-        assert_eq!(tally.to_string(), "only 2 of 3 ports free in 8888-8988: 1 in use");
+        tally = Tally {
+            wanted: 3,
+            found: 2,
+            reserved: 0,
+            oldest: None,
+            in_use: 1,
+            ..tally
+        };
+        assert_eq!(
+            tally.to_string(),
+            "only 2 of 3 ports free in 8888-8988: 1 in use"
+        );
     }
 
     #[test]
     fn lengths_of_time_in_words() {
-        for (seconds, expect) in [(0, "0 seconds"), (1, "1 second"), (60, "1 minute"), (7300, "2 hours")] {
+        for (seconds, expect) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (7300, "2 hours"),
+        ] {
             assert_eq!(in_words(Duration::from_secs(seconds)), expect);
         }
     }

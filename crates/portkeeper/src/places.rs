@@ -21,9 +21,13 @@ pub fn state_dir(settings: &Settings) -> Result<PathBuf, Error> {
     let folders = directories::BaseDirs::new().ok_or(Error::NoHome { home: None })?;
     let home = folders.home_dir();
     // Off Linux there is no state folder; the data folder is the nearest thing.
-    let state = folders.state_dir().unwrap_or_else(|| folders.data_local_dir());
+    let state = folders
+        .state_dir()
+        .unwrap_or_else(|| folders.data_local_dir());
     if !state.is_absolute() {
-        return Err(Error::NoHome { home: Some(home.into()) });
+        return Err(Error::NoHome {
+            home: Some(home.into()),
+        });
     }
     if state.starts_with(home) {
         check_home(home)?;
@@ -49,16 +53,23 @@ pub fn registry(settings: &Settings) -> Result<PathBuf, Error> {
 /// [`Error::NoControlFolder`].
 pub fn control_folder() -> Result<PathBuf, Error> {
     let runtime = directories::BaseDirs::new()
-        .and_then(|folders| folders.runtime_dir().map(|folder| folder.join("portkeeper")))
+        .and_then(|folders| {
+            folders
+                .runtime_dir()
+                .map(|folder| folder.join("portkeeper"))
+        })
         .filter(|folder| folder.is_absolute());
     let temp = std::env::temp_dir();
     let me = geteuid().as_raw();
     // Another user may have taken the first name, on purpose or not.
     let spare = (0..16).map(|turn| temp.join(format!("portkeeper-{me}-{turn}")));
-    let is_usable = |folder: &PathBuf| {
-        folder.as_os_str().len() <= 64 && make_private(folder).is_some()
-    };
-    runtime.into_iter().chain(spare).find(is_usable).ok_or(Error::NoControlFolder { temp })
+    let is_usable =
+        |folder: &PathBuf| folder.as_os_str().len() <= 64 && make_private(folder).is_some();
+    runtime
+        .into_iter()
+        .chain(spare)
+        .find(is_usable)
+        .ok_or(Error::NoControlFolder { temp })
 }
 
 /// Opens a folder of this user's that nobody else may look into, or makes it.
@@ -74,13 +85,19 @@ fn make_private(path: &Path) -> Option<()> {
 fn check_home(home: &Path) -> Result<(), Error> {
     // One that is not there yet is made, or can't be; both are noticed later.
     match Folder::open(home).map(|home| (home.trust(), home.owner())) {
-        Ok((Trust::Foreign { uid }, _)) => Err(Error::ForeignHome { home: home.into(), uid }),
+        Ok((Trust::Foreign { uid }, _)) => Err(Error::ForeignHome {
+            home: home.into(),
+            uid,
+        }),
         _ => Ok(()),
     }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|source| Error::NoFolder { path: path.into(), source })
+    std::path::absolute(path).map_err(|source| Error::NoFolder {
+        path: path.into(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -97,8 +114,14 @@ mod tests {
         assert_eq!(state_dir(&settings).unwrap(), Path::new("/var/lib/pk"));
         let here = std::env::current_dir().unwrap();
         assert_eq!(registry(&settings).unwrap(), here.join("r.json"));
-        let settings = Settings { registry: None, ..settings };
-        assert_eq!(registry(&settings).unwrap(), Path::new("/var/lib/pk/registry.json"));
+        let settings = Settings {
+            registry: None,
+            ..settings
+        };
+        assert_eq!(
+            registry(&settings).unwrap(),
+            Path::new("/var/lib/pk/registry.json")
+        );
     }
 
     #[test]

@@ -6,18 +6,17 @@ use std::path::Path;
 
 use pk_core::{Coverage, Fallback, Host, Machine, Origin, Port, PortRange, ProcessId, Protocol};
 use pk_core::{Wish, machine};
-use pk_fs::live::LiveFile;
-use pk_registry::{Here, Kind, Lease, Owner, Reservation as Record, Transaction};
+use pk_registry::{Here, Lease, Owner, Reservation as Record};
 use tracing::debug;
 
+use crate::draft::{Draft, Granted, Standby, Terms};
 use crate::error::Error;
-use crate::files::{EnvKeys, Written};
-use crate::holder::client;
-use crate::holder::launch::{Control, Launched};
-use crate::keeper::{Force, PortKeeper};
+use crate::files::{EnvTarget, JsonTarget, Tag, Targets, WriteOptions, Written};
+use crate::keeper::PortKeeper;
 use crate::pick::{self, Grip, InUse, Search, Taken, Wanted};
 use crate::places;
 use crate::reservation::Reservation;
+use crate::template::Template;
 use crate::ttl::Ttl;
 use crate::warning::Warning;
 
@@ -34,7 +33,7 @@ pub struct Request<'k> {
     hold: Holding,
     ttl: Option<Ttl>,
     until: Option<u32>,
-    env: EnvKeys,
+    targets: Targets,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +79,7 @@ impl<'k> Request<'k> {
             hold: Holding::No,
             ttl: None,
             until: None,
-            env: EnvKeys::default(),
+            targets: Targets::default(),
         }
     }
 
@@ -142,14 +141,36 @@ impl<'k> Request<'k> {
 
     /// Write the port as the value of `key` into the `.env` file; may be said several times. With
     /// more than one port, the k-th key gets the k-th.
-    pub fn write_env(mut self, key: impl Into<String>) -> Self {
-        self.env.keys.push(key.into());
+    pub fn write_env(self, key: impl Into<String>) -> Self {
+        self.write_env_as(key, Template::port())
+    }
+
+    /// Like [`Request::write_env`], with something around the port.
+    pub fn write_env_as(mut self, key: impl Into<String>, value: Template) -> Self {
+        self.targets.env.push(EnvTarget {
+            key: key.into(),
+            value,
+        });
         self
     }
 
     /// Which file that is; `.env` where nothing is said.
     pub fn env_path(mut self, path: impl AsRef<Path>) -> Self {
-        self.env.path = path.as_ref().into();
+        self.targets.env_path = path.as_ref().into();
+        self
+    }
+
+    /// Write the port into a JSON file, at this RFC 6901 pointer; may be said several times. With
+    /// more than one port, the k-th pointer gets the k-th.
+    pub fn write_json(mut self, path: impl AsRef<Path>, pointer: impl Into<String>) -> Self {
+        let (path, pointer) = (path.as_ref().into(), pointer.into());
+        self.targets.json.push(JsonTarget { path, pointer });
+        self
+    }
+
+    /// How files are written.
+    pub fn write_options(mut self, options: WriteOptions) -> Self {
+        self.targets.options = options;
         self
     }
 
@@ -172,19 +193,21 @@ impl<'k> Request<'k> {
             Holding::Yes => Grip::Hold(Coverage::Host),
         };
         let here = Here::now();
-        let lease = self.ttl.map_or(Lease::Never, |ttl| self.keeper.lease(Some(ttl), &here));
-        let process = ProcessId::this(&here.machine);
-        let drafts = (0..self.count)
-            .map(|_| Draft { id: new_id(), kind: Kind::Guarded, process: Some(process), control: None })
+        self.rehearse(&here)?;
+        let lease = self
+            .ttl
+            .map_or(Lease::Never, |ttl| self.keeper.lease(Some(ttl), &here));
+        let drafts: Vec<_> = (0..self.count)
+            .map(|_| Draft::guarded(&here.machine))
             .collect();
-        let (granted, _) = self.grant(&here, grip, lease, drafts)?;
+        let (granted, _) = self.grant(&here, grip, lease, &drafts)?;
         let made: Vec<Reservation> = granted
             .into_iter()
             .map(|it| Reservation::new(self.keeper.clone(), it.record, it.taken.hold, it.live))
             .collect();
         // A failure drops the guards, which releases what they guard.
-        let ports: Vec<_> = made.iter().map(|it| (it.host(), it.port())).collect();
-        self.write(&here, &ports)?;
+        let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
+        self.write(&here, &records)?;
         Ok(made)
     }
 
@@ -197,34 +220,38 @@ impl<'k> Request<'k> {
     /// [`crate::HolderCommand`].
     pub fn keep(self) -> Result<Kept, Error> {
         let here = Here::now();
+        self.rehearse(&here)?;
         let lease = self.keeper.lease(self.ttl, &here);
         let mut holders = match self.hold {
             Holding::No => Vec::new(),
             Holding::Yes => self.start_holders(&here.machine)?,
         };
-        let (grip, drafts) = match self.hold {
-            Holding::No => {
-                let leased =
-                    || Draft { id: new_id(), kind: Kind::Leased, process: None, control: None };
-                (Grip::Record, (0..self.count).map(|_| leased()).collect())
-            }
+        let (grip, drafts): (_, Vec<_>) = match self.hold {
+            Holding::No => (
+                Grip::Record,
+                (0..self.count).map(|_| Draft::leased()).collect(),
+            ),
             Holding::Yes => {
                 let held = holders.iter().map(Standby::draft).collect();
                 (Grip::Hold(Coverage::Everywhere), held)
             }
         };
-        let (granted, mut warnings) = self.grant(&here, grip, lease, drafts)?;
+        let (granted, mut warnings) = self.grant(&here, grip, lease, &drafts)?;
         warnings.extend(self.warnings(granted.iter().map(|it| it.taken.candidate)));
         let records: Vec<Record> = granted.iter().map(|it| it.record.clone()).collect();
         let kept = || -> Result<Vec<Written>, Error> {
             for (granted, standby) in granted.into_iter().zip(holders.drain(..)) {
                 standby.take(granted, self.keeper.path())?;
             }
-            let ports: Vec<_> = records.iter().map(|it| (it.host, it.port)).collect();
-            self.write(&here, &ports)
+            self.write(&here, &records)
         };
         match kept() {
-            Ok(files) => Ok(Kept { reservations: records, here, files, warnings }),
+            Ok(files) => Ok(Kept {
+                reservations: records,
+                here,
+                files,
+                warnings,
+            }),
             Err(cause) => Err(self.undo(&records, &here, cause)),
         }
     }
@@ -245,11 +272,20 @@ impl<'k> Request<'k> {
         let found = self.keeper.registry.preview(&here, |transaction| {
             pick::search(transaction, &wanted, Some(&in_use), here.wall)
         })?;
-        let Search::Found(taken) = found else { return Err(contradiction("still crowded")) };
-        let ports: Vec<_> = taken.iter().map(|it| (self.host, it.candidate.port)).collect();
-        let diffs = self.env.preview(&self.keeper.settings, &ports)?;
+        let Search::Found(taken) = found else {
+            return Err(contradiction("still crowded"));
+        };
+        let ports: Vec<_> = taken
+            .iter()
+            .map(|it| (self.host, it.candidate.port))
+            .collect();
+        let diffs = self.diffs(&ports)?;
         let warnings = self.warnings(taken.iter().map(|it| it.candidate));
-        Ok(Preview { ports, diffs, warnings })
+        Ok(Preview {
+            ports,
+            diffs,
+            warnings,
+        })
     }
 
     /// Takes the ports and writes them down, all or none.
@@ -258,30 +294,90 @@ impl<'k> Request<'k> {
         here: &Here,
         grip: Grip,
         lease: Lease,
-        drafts: Vec<Draft>,
+        drafts: &[Draft],
     ) -> Result<(Vec<Granted>, Vec<Warning>), Error> {
         let wanted = self.wanted(grip, here)?;
         let until = self.until_process(&here.machine)?;
+        let terms = Terms {
+            host: self.host,
+            owner: self.owner.as_ref(),
+            lease,
+            until,
+            here,
+        };
         let mut in_use = None;
         loop {
             let updated = self.keeper.update(here, |transaction| {
                 let search = pick::search(transaction, &wanted, in_use.as_ref(), here.wall)?;
-                let Search::Found(taken) = search else { return Ok(None) };
-                let record = |(taken, draft): (Taken, &Draft)| {
-                    draft.record(transaction, self, here, lease, until, taken)
+                let Search::Found(taken) = search else {
+                    return Ok(None);
                 };
-                taken.into_iter().zip(&drafts).map(record).collect::<Result<_, _>>().map(Some)
+                let record =
+                    |(taken, draft): (Taken, &Draft)| draft.record(transaction, &terms, taken);
+                taken
+                    .into_iter()
+                    .zip(drafts)
+                    .map(record)
+                    .collect::<Result<_, _>>()
+                    .map(Some)
             })?;
             let Some(granted) = updated.value else {
                 in_use = Some(InUse::ask());
                 continue;
             };
-            return Ok((granted, updated.warnings.into_iter().map(Warning::Registry).collect()));
+            return Ok((
+                granted,
+                updated
+                    .warnings
+                    .into_iter()
+                    .map(Warning::Registry)
+                    .collect(),
+            ));
         }
     }
 
-    fn write(&self, here: &Here, ports: &[(Host, Port)]) -> Result<Vec<Written>, Error> {
-        self.env.write(&self.keeper.settings, self.keeper.wait(), here.wall, ports)
+    /// Finds what is wrong with the files before a port is taken, and ends what belongs to changes
+    /// that were cut short.
+    fn rehearse(&self, here: &Here) -> Result<(), Error> {
+        if self.targets.is_empty() {
+            return Ok(());
+        }
+        self.keeper.recover_files(here)?;
+        let any = PortRange::DEFAULT.first();
+        self.diffs(&vec![(self.host, any); self.count]).map(drop)
+    }
+
+    /// What would change in the files.
+    fn diffs(&self, ports: &[(Host, Port)]) -> Result<Vec<String>, Error> {
+        if self.targets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let state = self.keeper.state()?;
+        let previews = self.targets.transaction(&state, ports).preview()?;
+        Ok(previews.into_iter().map(|preview| preview.diff).collect())
+    }
+
+    fn write(&self, here: &Here, records: &[Record]) -> Result<Vec<Written>, Error> {
+        if self.targets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let state = self.keeper.state()?;
+        let ports: Vec<_> = records
+            .iter()
+            .map(|record| (record.host, record.port))
+            .collect();
+        let mut transaction = self
+            .targets
+            .transaction(&state, &ports)
+            .wait(self.keeper.wait());
+        let tag = Tag {
+            registry: self.keeper.path().into(),
+            ids: records.iter().map(|record| record.id.clone()).collect(),
+        };
+        if let Some(tag) = tag.write() {
+            transaction = transaction.tag(tag);
+        }
+        Ok(transaction.commit(here.wall)?)
     }
 
     fn wanted(&self, grip: Grip, here: &Here) -> Result<Wanted, Error> {
@@ -291,13 +387,16 @@ impl<'k> Request<'k> {
         if self.wish.fallback == Fallback::Nothing && self.wish.preferred.is_none() {
             return Err(contradiction("strict needs a preferred port"));
         }
-        self.env.check(self.count)?;
+        self.targets.check(self.count)?;
         let mut wish = self.wish.clone();
         if wish.ranges.is_empty() {
             wish.ranges.extend(self.keeper.settings.range);
         }
         if wish.preferred.is_none() {
-            wish.preferred = self.env.present().filter(|port| is_suggestion(*port, &wish));
+            wish.preferred = self
+                .targets
+                .present()
+                .filter(|port| is_suggestion(*port, &wish));
         }
         let folder = std::env::current_dir().unwrap_or_default();
         Ok(Wanted {
@@ -311,24 +410,23 @@ impl<'k> Request<'k> {
     }
 
     fn until_process(&self, machine: &Machine) -> Result<Option<ProcessId>, Error> {
-        let Some(pid) = self.until else { return Ok(None) };
+        let Some(pid) = self.until else {
+            return Ok(None);
+        };
         let process = ProcessId::of(pid, machine).map_err(Error::io("examine a process"))?;
         process.map(Some).ok_or(Error::NoProcess { pid })
     }
 
     fn start_holders(&self, machine: &Machine) -> Result<Vec<Standby>, Error> {
         let Some(command) = &self.keeper.holder else {
-            return Err(contradiction("no holder command is known, so a hold can't be kept"));
+            return Err(contradiction(
+                "no holder command is known, so a hold can't be kept",
+            ));
         };
         let folder = places::control_folder()?;
-        let start = |_| {
-            let launched = Launched::start(command)?;
-            let process = launched.process(machine)?;
-            let id = new_id();
-            let control = Control::bind(&folder, &id)?;
-            Ok(Standby { id, launched, process, control })
-        };
-        (0..self.count).map(start).collect()
+        (0..self.count)
+            .map(|_| Standby::start(command, &folder, machine))
+            .collect()
     }
 
     fn warnings(&self, granted: impl Iterator<Item = pk_core::Candidate>) -> Vec<Warning> {
@@ -340,7 +438,9 @@ impl<'k> Request<'k> {
         };
         let of_port = |candidate: &pk_core::Candidate| {
             let port = candidate.port;
-            let blocked = port.is_browser_blocked().then_some(Warning::BrowserBlocked { port });
+            let blocked = port
+                .is_browser_blocked()
+                .then_some(Warning::BrowserBlocked { port });
             let range = ephemeral.filter(|range| range.contains(port));
             let ephemeral = range.map(|range| Warning::Ephemeral { port, range });
             blocked.into_iter().chain(ephemeral)
@@ -351,12 +451,7 @@ impl<'k> Request<'k> {
     /// Takes back what was reserved, and returns the error that made it necessary.
     fn undo(&self, records: &[Record], here: &Here, cause: Error) -> Error {
         debug!(%cause, "taking the reservation back");
-        for record in records.iter().filter(|record| record.kind == Kind::Held) {
-            if let Err(error) = client::release(record, &here.machine, Force::Yes) {
-                debug!(%error, "a holder stays");
-            }
-        }
-        match self.keeper.forget(records, here) {
+        match self.keeper.take_back(records, here) {
             Ok(()) => cause,
             Err(undo) => Error::NotUndone {
                 cause: Box::new(cause),
@@ -377,93 +472,4 @@ fn is_suggestion(port: Port, wish: &Wish) -> bool {
 
 fn contradiction(why: &str) -> Error {
     Error::Request { why: why.into() }
-}
-
-/// A reservation before its port is known.
-struct Draft {
-    id: String,
-    kind: Kind,
-    process: Option<ProcessId>,
-    control: Option<std::path::PathBuf>,
-}
-
-impl Draft {
-    fn record(
-        &self,
-        transaction: &mut Transaction<'_>,
-        request: &Request<'_>,
-        here: &Here,
-        lease: Lease,
-        until: Option<ProcessId>,
-        taken: Taken,
-    ) -> Result<Granted, Error> {
-        let live = match self.kind {
-            Kind::Leased => None,
-            Kind::Guarded | Kind::Held => {
-                Some(transaction.keep_alive(&self.id).map_err(pk_registry::Error::from)?)
-            }
-        };
-        let record = transaction.insert(Record {
-            id: self.id.clone(),
-            port: taken.candidate.port,
-            host: request.host,
-            protocol: Protocol::Tcp,
-            owner: request.owner.clone().map(String::from),
-            uid: here.uid,
-            fence: 0,
-            created: here.wall,
-            kind: self.kind,
-            network: here.machine.network,
-            time: here.machine.time,
-            lease,
-            process: self.process,
-            until,
-            control: self.control.clone(),
-        })?;
-        Ok(Granted { record, taken, live })
-    }
-}
-
-/// A port that was taken and written down.
-struct Granted {
-    record: Record,
-    taken: Taken,
-    live: Option<LiveFile>,
-}
-
-/// A holder that waits for its port.
-struct Standby {
-    id: String,
-    launched: Launched,
-    process: ProcessId,
-    control: Control,
-}
-
-impl Standby {
-    fn draft(&self) -> Draft {
-        Draft {
-            id: self.id.clone(),
-            kind: Kind::Held,
-            process: Some(self.process),
-            control: Some(self.control.path().into()),
-        }
-    }
-
-    fn take(self, granted: Granted, registry: &Path) -> Result<(), Error> {
-        let (Some(hold), Some(live)) = (granted.taken.hold, granted.live) else {
-            return Err(contradiction("a port was not held that should be"));
-        };
-        self.launched.hand_over(&granted.record, registry, &live, self.control, hold)?;
-        Ok(())
-    }
-}
-
-/// 128 random bits in 26 characters (Crockford's base 32, lower case).
-pub(crate) fn new_id() -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the kernel has random numbers once the machine is up");
-    let bits = u128::from_le_bytes(bytes);
-    let digit = |at| char::from(DIGITS[(bits >> (5 * at)) as usize % 32]);
-    (0..26).map(digit).collect()
 }

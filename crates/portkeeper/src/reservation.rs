@@ -46,7 +46,13 @@ impl Reservation {
         hold: Option<Hold>,
         live: Option<LiveFile>,
     ) -> Reservation {
-        Reservation { keeper, record, hold, live, made_by: std::process::id() }
+        Reservation {
+            keeper,
+            record,
+            hold,
+            live,
+            made_by: std::process::id(),
+        }
     }
 
     /// The port.
@@ -115,7 +121,11 @@ impl Reservation {
         }
         let (hold, live) = (self.hold.take(), self.live.take());
         let (Some(hold), Some(live), Some(command)) = (hold, live, &self.keeper.holder) else {
-            let record = Record { kind: Kind::Leased, process: None, ..record };
+            let record = Record {
+                kind: Kind::Leased,
+                process: None,
+                ..record
+            };
             self.rewrite(&record, &here)?;
             self.disarm();
             return Ok(Kept::Leased);
@@ -129,8 +139,7 @@ impl Reservation {
             ..record
         };
         self.rewrite(&record, &here)?;
-        let mut holder =
-            launched.hand_over(&record, self.keeper.path(), &live, control, hold)?;
+        let mut holder = launched.hand_over(&record, self.keeper.path(), &live, control, hold)?;
         // Somebody has to ask for its status when it ends, or it stays in the process table.
         std::thread::spawn(move || holder.wait());
         self.disarm();
@@ -145,7 +154,8 @@ impl Reservation {
         self.let_go();
         self.disarm();
         let here = Here::now();
-        self.keeper.forget(std::slice::from_ref(&self.record), &here)
+        self.keeper
+            .forget(std::slice::from_ref(&self.record), &here)
     }
 
     fn bind(&self) -> Result<TcpListener, Error> {
@@ -161,7 +171,9 @@ impl Reservation {
     fn rewrite(&self, record: &Record, here: &Here) -> Result<(), Error> {
         let replace = |transaction: &mut Transaction<'_>| match transaction.replace(record) {
             true => Ok(()),
-            false => Err(Error::NotReserved { ports: vec![record.port] }),
+            false => Err(Error::NotReserved {
+                ports: vec![record.port],
+            }),
         };
         self.keeper.update(here, replace).map(|_| ())
     }
@@ -184,10 +196,13 @@ impl Drop for Reservation {
         }
         self.let_go();
         let here = Here::now();
-        let removed = self.keeper.registry.update(Wait::Never, &here, |transaction| {
-            transaction.remove(&self.record.id);
-            Ok::<_, pk_registry::Error>(())
-        });
+        let removed = self
+            .keeper
+            .registry
+            .update(Wait::Never, &here, |transaction| {
+                transaction.remove(&self.record.id);
+                Ok::<_, pk_registry::Error>(())
+            });
         if let Err(error) = removed {
             debug!(port = %self.port(), %error, "the entry stays, as one that has ended");
         }

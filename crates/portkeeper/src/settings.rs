@@ -32,11 +32,20 @@ impl Settings {
     /// The variables that are looked at, each with what it sets.
     pub const VARIABLES: [(&'static str, &'static str); 6] = [
         ("PORTKEEPER_REGISTRY", "the registry file"),
-        ("PORTKEEPER_STATE_DIR", "the folder for the registry, backups and locks"),
+        (
+            "PORTKEEPER_STATE_DIR",
+            "the folder for the registry, backups and locks",
+        ),
         ("PORTKEEPER_HOST", "the host to reserve for"),
         ("PORTKEEPER_RANGE", "where to look for a port, START-END"),
-        ("PORTKEEPER_TTL", "how long a reservation lasts, such as 24h or never"),
-        ("PORTKEEPER_LOCK_TIMEOUT", "how long to wait for the registry's lock, such as 10s"),
+        (
+            "PORTKEEPER_TTL",
+            "how long a reservation lasts, such as 24h or never",
+        ),
+        (
+            "PORTKEEPER_LOCK_TIMEOUT",
+            "how long to wait for the registry's lock, such as 10s",
+        ),
     ];
 
     /// Takes what concerns PortKeeper from name and value pairs. An empty value counts as unset.
@@ -77,7 +86,10 @@ fn read<T: FromStr<Err: std::fmt::Display>>(name: &OsStr, value: &OsStr) -> Resu
 }
 
 fn refuse(name: &OsStr, why: &dyn std::fmt::Display) -> Error {
-    Error::Variable { name: name.to_string_lossy().into_owned(), why: why.to_string() }
+    Error::Variable {
+        name: name.to_string_lossy().into_owned(),
+        why: why.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +97,11 @@ mod tests {
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Error> {
-        Settings::from_pairs(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+        Settings::from_pairs(
+            pairs
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
     }
 
     #[test]

@@ -55,7 +55,9 @@ pub fn duration(text: &str) -> Result<Duration, ParseError> {
         .and_then(|number| number.checked_mul(milliseconds))
         .filter(|&time| milliseconds > 0 && time <= HUNDRED_YEARS)
         .map(Duration::from_millis)
-        .ok_or_else(|| ParseError { text: text.escape_debug().to_string() })
+        .ok_or_else(|| ParseError {
+            text: text.escape_debug().to_string(),
+        })
 }
 
 impl FromStr for Ttl {
@@ -94,7 +96,18 @@ mod tests {
         check("7d", Some(604_800_000));
         check("250ms", Some(250));
         check("0s", Some(0));
-        for text in ["", "s", "90", "-1s", "1.5h", "1 h", "1h30m", "999999999999999999999s", "99999999d", "1w"] {
+        for text in [
+            "",
+            "s",
+            "90",
+            "-1s",
+            "1.5h",
+            "1 h",
+            "1h30m",
+            "999999999999999999999s",
+            "99999999d",
+            "1w",
+        ] {
             check(text, None);
         }
     }

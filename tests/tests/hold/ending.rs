@@ -1,6 +1,5 @@
 //! What ends a hold: its release, its time, its process, its death, the loss of its entry.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use pk_tests::process::{eventually, is_alive, signal};
@@ -63,12 +62,7 @@ fn the_end_of_the_lease() {
 #[test]
 fn the_end_of_the_process() {
     let env = TestEnv::new();
-    let mut child = env
-        .command("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = env.bystander();
     let ports = Ports::claim(1);
     let line = format!("reserve --hold {} --pid {}", ports.range(), child.id());
     let holder = env.pk(line).ok().holder();

@@ -91,7 +91,10 @@ fn reuse_port(_: &TestEnv, address: IpAddr, port: u16) -> bool {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.set_reuse_port(true).unwrap();
-        socket.bind(&address.into()).and_then(|()| socket.listen(8)).is_ok()
+        socket
+            .bind(&address.into())
+            .and_then(|()| socket.listen(8))
+            .is_ok()
     })
 }
 

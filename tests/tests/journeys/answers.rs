@@ -89,11 +89,11 @@ fn reserve_count_answers_a_list() {
     let grants = answer.as_array().unwrap();
     let granted: Vec<_> = grants.iter().map(|grant| grant["port"].clone()).collect();
     assert_eq!(granted, ports.all().collect::<Vec<_>>());
-    assert!(
-        grants
-            .iter()
-            .all(|grant| grant.as_object().map(|it| it.len()) == Some(GRANT.len()))
-    );
+    assert!(grants.iter().all(|grant| {
+        grant
+            .as_object()
+            .is_some_and(|fields| fields.len() == GRANT.len())
+    }));
 }
 
 #[test]
@@ -157,11 +157,7 @@ fn release_names_what_it_released() {
 #[test]
 fn gc_names_what_it_removed_and_why() {
     let (env, ports) = (TestEnv::new(), Ports::claim(2));
-    let mut child = env
-        .command("cat")
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = env.bystander();
     env.pk(format!(
         "reserve --preferred {} --pid {}",
         ports.at(0),
@@ -169,7 +165,7 @@ fn gc_names_what_it_removed_and_why() {
     ))
     .ok();
     env.pk(format!("reserve --preferred {}", ports.at(1))).ok();
-    drop(child.stdin.take());
+    child.kill().unwrap();
     child.wait().unwrap();
 
     let check = |line, dry_run| {

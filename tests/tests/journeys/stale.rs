@@ -1,25 +1,15 @@
 //! The end of a reservation that nobody released: its time is over, its process has gone, the
 //! machine was started again.
 
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use pk_tests::process::{eventually, make_zombie};
 use pk_tests::{Ports, TestEnv};
 
-/// A process that lives until it is told to end.
-fn child(env: &TestEnv) -> Child {
-    env.command("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 #[test]
 fn with_its_process() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let mut child = child(&env);
+    let mut child = env.bystander();
     let line = format!("reserve --strict --preferred {}", ports.at(0));
     env.pk(format!("{line} --pid {}", child.id())).ok();
     assert_eq!(env.state(ports.at(0)).as_deref(), Some("leased"));
@@ -81,7 +71,7 @@ fn with_the_machine() {
 #[test]
 fn makes_room_in_a_full_range() {
     let (env, ports) = (TestEnv::new(), Ports::claim(2));
-    let mut child = child(&env);
+    let mut child = env.bystander();
     let line = format!("reserve {}", ports.range());
     env.pk(format!("{line} --count 2 --pid {}", child.id()))
         .ok();
@@ -94,7 +84,7 @@ fn makes_room_in_a_full_range() {
 #[test]
 fn a_process_that_is_not_there_is_refused() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let mut child = child(&env);
+    let mut child = env.bystander();
     child.kill().unwrap();
     child.wait().unwrap();
     env.pk(format!("reserve {} --pid {}", ports.range(), child.id()))

@@ -1,9 +1,13 @@
 //! What the user can say. Never does anything with it: parsing makes no system call.
 
+mod backup;
+mod env;
 mod gc;
+mod json;
 mod release;
 mod reserve;
 mod status;
+mod write;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -14,10 +18,14 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use portkeeper::{Settings, ttl};
 
+pub(crate) use backup::Backup;
+pub(crate) use env::Env;
 pub(crate) use gc::Gc;
+pub(crate) use json::{Json, Set as JsonSet};
 pub(crate) use release::Release;
 pub(crate) use reserve::Reserve;
 pub(crate) use status::Status;
+pub(crate) use write::{KeyAs, PlaceInJson, Write};
 
 use crate::env_vars;
 use crate::error::Error;
@@ -96,11 +104,22 @@ pub(crate) enum Command {
     Status(Status),
     /// Drop reservations that have ended
     Gc(Gc),
+    /// Change or read a .env file, and keep every other byte
+    #[command(subcommand)]
+    Env(Env),
+    /// Change or read a JSON file, and keep every other byte
+    #[command(subcommand)]
+    Json(Json),
+    /// See and take back changes of files
+    #[command(subcommand)]
+    Backup(Backup),
 }
 
 /// Parses the arguments; help and the version are printed here.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Error> {
-    let called = arguments.get(1).map(|word| word.to_string_lossy().into_owned());
+    let called = arguments
+        .get(1)
+        .map(|word| word.to_string_lossy().into_owned());
     let mut command = Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()));
     let parsed = command
         .try_get_matches_from_mut(arguments)
@@ -119,11 +138,17 @@ fn variables() -> String {
 
 /// clap's errors in the form of all others: a line, and a hint.
 fn explain(error: &clap::Error, called: Option<&str>) -> Error {
-    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
     if asked {
         return match output::print_styled(&error.render()) {
             Ok(()) => Error::Answered,
-            Err(source) => Error::Output { source, undone: String::new() },
+            Err(source) => Error::Output {
+                source,
+                undone: String::new(),
+            },
         };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -134,15 +159,22 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
     let message = paragraphs.next().unwrap_or_default();
     let message: Vec<&str> = message.lines().map(str::trim).collect();
     let message = message.join(" ");
-    let tip = paragraphs.flat_map(str::lines).find_map(|line| line.trim().strip_prefix("tip: "));
-    let known = ["reserve", "release", "status", "gc"];
+    let tip = paragraphs
+        .flat_map(str::lines)
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    let known = [
+        "reserve", "release", "status", "gc", "env", "json", "backup",
+    ];
     let hint = match (tip, called.filter(|word| known.contains(word))) {
         (Some(tip), _) => tip.to_owned(),
         (None, Some(command)) => format!("portkeeper {command} --help"),
         (None, None) => "portkeeper --help".to_owned(),
     };
     let message = message.strip_prefix("error: ").unwrap_or(&message);
-    Error::Usage { message: output::printable(message), hint: output::printable(&hint) }
+    Error::Usage {
+        message: output::printable(message),
+        hint: output::printable(&hint),
+    }
 }
 
 #[cfg(test)]
@@ -159,8 +191,14 @@ mod tests {
     #[test]
     fn errors_are_one_line_and_a_hint() {
         let check = |words: &[&str], expect: &str, hint_expect: &str| {
-            let words = ["portkeeper"].iter().chain(words).map(OsString::from).collect();
-            let Err(Error::Usage { message, hint }) = parse(words) else { panic!("{expect}") };
+            let words = ["portkeeper"]
+                .iter()
+                .chain(words)
+                .map(OsString::from)
+                .collect();
+            let Err(Error::Usage { message, hint }) = parse(words) else {
+                panic!("{expect}")
+            };
             assert_eq!((message.as_str(), hint.as_str()), (expect, hint_expect));
         };
         check(&[], "no command was given", "portkeeper --help");

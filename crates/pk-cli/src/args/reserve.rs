@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use portkeeper::{Host, Owner, Port, PortRange, Ttl};
 
+use super::write::{KeyAs, PlaceInJson, Write, key_as, place_in_json};
 use crate::error::Error;
 
 /// Reserves one port, or several, until it is released or its time is over (24 hours, unless --ttl
@@ -39,15 +40,18 @@ pub(crate) struct Reserve {
     /// The preferred port or none
     #[arg(long, requires = "preferred")]
     pub(crate) strict: bool,
-    /// Write the port as the value of KEY into the .env file; may be given several times
-    #[arg(long, value_name = "KEY")]
-    pub(crate) write_env: Vec<String>,
+    /// Write the port into the .env file, as the value of KEY, or with {port} and {host} filled in;
+    /// may be given several times
+    #[arg(long, value_name = "KEY[=TEMPLATE]", value_parser = key_as)]
+    pub(crate) write_env: Vec<KeyAs>,
     /// The file for --write-env [default: .env]
     #[arg(long, value_name = "FILE", requires = "write_env")]
     pub(crate) env_path: Option<PathBuf>,
-    /// Only tell what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    /// Write the port into a JSON file, such as config.json#/server/port; may be given several times
+    #[arg(long, value_name = "FILE#/POINTER", value_parser = place_in_json)]
+    pub(crate) write_json: Vec<PlaceInJson>,
+    #[command(flatten)]
+    pub(crate) write: Write,
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +62,8 @@ Examples:
       8888 or another up to 8988, kept bound until it is released
   portkeeper reserve --count 2 --write-env WEB_PORT --write-env API_PORT
       Two ports, written into .env
+  portkeeper reserve --write-env 'URL=http://{host}:{port}' --write-json config.json#/server/port
+      One port, in two files, both or none
   portkeeper reserve --pid $$ --format port
       The number alone, for as long as this shell lives";
 
@@ -101,7 +107,6 @@ fn refuse(why: &dyn std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::args::{Command, parse};
 
     #[test]
@@ -109,17 +114,37 @@ mod tests {
         let check = |words: &str, expect: Option<&[&str]>| {
             let all = format!("portkeeper reserve {words}");
             let cli = parse(all.split(' ').map(Into::into).collect()).unwrap();
-            let Command::Reserve(reserve) = cli.command else { panic!("{words}") };
+            let Command::Reserve(reserve) = cli.command else {
+                panic!("{words}")
+            };
             let ranges = reserve.ranges().ok();
             let ranges: Option<Vec<_>> =
                 ranges.map(|ranges| ranges.iter().map(ToString::to_string).collect());
-            assert_eq!(ranges.as_deref(), expect.map(|it| it.iter().map(ToString::to_string).collect::<Vec<_>>()).as_deref(), "{words}");
+            assert_eq!(
+                ranges.as_deref(),
+                expect
+                    .map(|it| it.iter().map(ToString::to_string).collect::<Vec<_>>())
+                    .as_deref(),
+                "{words}"
+            );
         };
         check("--range 8000 8100", Some(&["8000-8100"]));
         check("--range 8000-8100", Some(&["8000-8100"]));
-        check("--range 8000-8100 --range 1 2 --range 5-6", Some(&["8000-8100", "1-2", "5-6"]));
+        check(
+            "--range 8000-8100 --range 1 2 --range 5-6",
+            Some(&["8000-8100", "1-2", "5-6"]),
+        );
         check("--range 1-2 5-6", Some(&["1-2", "5-6"]));
-        for words in ["9 1", "1 99999999999", "1", "0 5", "-1 5", "5 -1", "1-2-3", "a b"] {
+        for words in [
+            "9 1",
+            "1 99999999999",
+            "1",
+            "0 5",
+            "-1 5",
+            "5 -1",
+            "1-2-3",
+            "a b",
+        ] {
             check(&format!("--range {words}"), None);
         }
     }

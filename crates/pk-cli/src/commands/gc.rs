@@ -12,13 +12,18 @@ pub(crate) fn run(args: &Gc, keeper: &PortKeeper, format: Option<Format>) -> Res
         true => keeper.preview_gc(unused)?,
         false => keeper.gc(unused)?,
     };
-    collected.warnings.iter().for_each(|warning| output::warn(warning));
+    collected
+        .warnings
+        .iter()
+        .for_each(|warning| output::warn(warning));
     let text = match output::format_for_people(format) {
         Format::Json => json::collected(&collected, args.dry_run),
-        Format::Port => {
-            collected.removed.iter().map(|it| format!("{}\n", it.reservation.port)).collect()
-        }
+        Format::Port => collected
+            .removed
+            .iter()
+            .map(|it| format!("{}\n", it.reservation.port))
+            .collect(),
         Format::Text => human::collected(&collected, args.dry_run),
     };
-    output::print(&text).map_err(|source| Error::Output { source, undone: String::new() })
+    output::print(&text).map_err(Error::unprinted)
 }

@@ -1,16 +1,24 @@
 //! The commands, one file each: from arguments to a question to the library, from its answer to
 //! what is printed.
 
+mod backup;
+mod env;
 mod gc;
+mod json;
 mod release;
 mod reserve;
 mod status;
 
-use portkeeper::{HolderCommand, PortKeeper, Settings};
+use std::time::SystemTime;
 
-use crate::args::{Cli, Command, Global};
+use portkeeper::config::edit::Edits;
+use portkeeper::config::{Rewrite, Transaction};
+use portkeeper::{HolderCommand, PortKeeper, Settings, Written};
+
+use crate::args::{Cli, Command, Format, Global, Write};
 use crate::env_vars::Environment;
 use crate::error::Error;
+use crate::output::{human, json as json_output};
 use crate::{logging, output};
 
 /// The word by which this program starts itself as a holder.
@@ -27,6 +35,44 @@ pub(crate) fn run(cli: Cli, environment: Environment) -> Result<(), Error> {
         Command::Release(args) => release::run(&args, &keeper, global.format),
         Command::Status(args) => status::run(&args, &keeper, global.format),
         Command::Gc(args) => gc::run(&args, &keeper, global.format),
+        Command::Env(args) => env::run(&args, &keeper, global.format),
+        Command::Json(args) => json::run(&args, &keeper, global.format),
+        Command::Backup(args) => backup::run(&args, &keeper, global.format),
+    }
+}
+
+/// Changes one file, or with `--dry-run` shows the change, and answers.
+fn change<E: Edits + 'static>(
+    rewrite: Rewrite<E>,
+    args: &Write,
+    keeper: &PortKeeper,
+    format: Option<Format>,
+) -> Result<(), Error> {
+    let rewrite = args.options().apply(rewrite);
+    let text = if args.dry_run {
+        let state = keeper.state()?;
+        let previews = Transaction::new(&state).add(rewrite).preview()?;
+        previews
+            .iter()
+            .for_each(|preview| output::warn_all(&preview.path, &preview.warnings));
+        human::diffs(previews.iter().map(|preview| preview.diff.as_str()))
+    } else {
+        keeper.recover()?;
+        let state = keeper.state()?;
+        let transaction = Transaction::new(&state).wait(keeper.wait());
+        wrote(&transaction.add(rewrite).commit(SystemTime::now())?, format)
+    };
+    output::print(&text).map_err(Error::unprinted)
+}
+
+/// The answer to a change of files.
+fn wrote(written: &[Written], format: Option<Format>) -> String {
+    written
+        .iter()
+        .for_each(|written| output::warn_all(&written.path, &written.warnings));
+    match output::format_for_people(format) {
+        Format::Text => human::written(written),
+        _ => json_output::written(written),
     }
 }
 
@@ -40,9 +86,10 @@ fn open(global: &Global, mut settings: Settings) -> Result<PortKeeper, Error> {
     }
     let keeper = PortKeeper::open(settings)?;
     Ok(match std::env::current_exe() {
-        Ok(program) => {
-            keeper.with_holder(HolderCommand { program, arguments: vec![HOLDER.into()] })
-        }
+        Ok(program) => keeper.with_holder(HolderCommand {
+            program,
+            arguments: vec![HOLDER.into()],
+        }),
         // Only --hold needs it, and says so.
         Err(_) => keeper,
     })

@@ -6,7 +6,11 @@ use crate::args::{Format, Release};
 use crate::error::{self, Error};
 use crate::output::{self, human, json};
 
-pub(crate) fn run(args: &Release, keeper: &PortKeeper, format: Option<Format>) -> Result<(), Error> {
+pub(crate) fn run(
+    args: &Release,
+    keeper: &PortKeeper,
+    format: Option<Format>,
+) -> Result<(), Error> {
     let selection = Selection {
         ports: args.ports.clone(),
         owner: args.owner.clone(),
@@ -15,13 +19,23 @@ pub(crate) fn run(args: &Release, keeper: &PortKeeper, format: Option<Format>) -
     };
     let force = if args.force { Force::Yes } else { Force::No };
     let answer = keeper.release(&selection, force)?;
-    answer.warnings.iter().for_each(|warning| output::warn(warning));
+    answer
+        .warnings
+        .iter()
+        .for_each(|warning| output::warn(warning));
     let text = match output::format_for_people(format) {
         Format::Json => json::released(&answer),
-        Format::Port => answer.released.iter().map(|it| format!("{}\n", it.port)).collect(),
+        Format::Port => answer
+            .released
+            .iter()
+            .map(|it| format!("{}\n", it.port))
+            .collect(),
         Format::Text => human::released(&answer),
     };
     let printed = output::print(&text);
     error::report_all(&answer.failed)?;
-    printed.map_err(|source| Error::Output { source, undone: "; the ports are released".into() })
+    printed.map_err(|source| Error::Output {
+        source,
+        undone: "; the ports are released".into(),
+    })
 }

@@ -2,20 +2,28 @@
 
 use portkeeper::{Force, Kept, PortKeeper, Preview, Record, Request, Selection};
 
-use crate::args::{Format, Reserve};
+use crate::args::{Format, KeyAs, PlaceInJson, Reserve};
 use crate::error::Error;
 use crate::output::{self, human, json};
 
-pub(crate) fn run(args: &Reserve, keeper: &PortKeeper, format: Option<Format>) -> Result<(), Error> {
+pub(crate) fn run(
+    args: &Reserve,
+    keeper: &PortKeeper,
+    format: Option<Format>,
+) -> Result<(), Error> {
     let request = request(args, keeper)?;
-    if args.dry_run {
+    if args.write.dry_run {
         let preview = request.preview()?;
-        preview.warnings.iter().for_each(|warning| output::warn(warning));
-        return output::print(&preview_text(&preview, args, format))
-            .map_err(|source| Error::Output { source, undone: String::new() });
+        preview
+            .warnings
+            .iter()
+            .for_each(|warning| output::warn(warning));
+        return output::print(&preview_text(&preview, args, format)).map_err(Error::unprinted);
     }
     let kept = request.keep()?;
-    kept.warnings.iter().for_each(|warning| output::warn(warning));
+    kept.warnings
+        .iter()
+        .for_each(|warning| output::warn(warning));
     let text = match format {
         None | Some(Format::Json) => json::reserved(&kept, keeper.path(), args.count > 1),
         Some(Format::Port) => ports(kept.reservations.iter().map(|it| it.port.number())),
@@ -25,12 +33,18 @@ pub(crate) fn run(args: &Reserve, keeper: &PortKeeper, format: Option<Format>) -
 }
 
 fn request<'k>(args: &Reserve, keeper: &'k PortKeeper) -> Result<Request<'k>, Error> {
-    let mut request = keeper.request().count(args.count);
+    let mut request = keeper
+        .request()
+        .count(args.count)
+        .write_options(args.write.options());
     for range in args.ranges()? {
         request = request.range(range);
     }
-    for key in &args.write_env {
-        request = request.write_env(key);
+    for KeyAs { key, value } in &args.write_env {
+        request = request.write_env_as(key, value.clone());
+    }
+    for PlaceInJson { path, pointer } in &args.write_json {
+        request = request.write_json(path, pointer);
     }
     if let Some(port) = args.preferred {
         request = request.preferred(port);
@@ -74,7 +88,10 @@ fn ports(ports: impl Iterator<Item = u16>) -> String {
 /// Nobody has read the answer, so nobody knows of the reservation: it must not stay.
 fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error {
     let numbers = |records: &[Record]| {
-        let ports: Vec<_> = records.iter().map(|record| record.port.to_string()).collect();
+        let ports: Vec<_> = records
+            .iter()
+            .map(|record| record.port.to_string())
+            .collect();
         ports.join(", ")
     };
     let released = kept.reservations.iter().all(|record| {
@@ -83,7 +100,9 @@ fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error 
             fence: Some(record.fence),
             ..Selection::default()
         };
-        keeper.release(&selection, Force::Yes).is_ok_and(|released| released.failed.is_empty())
+        keeper
+            .release(&selection, Force::Yes)
+            .is_ok_and(|released| released.failed.is_empty())
     });
     let ports = numbers(&kept.reservations);
     let undone = match released {

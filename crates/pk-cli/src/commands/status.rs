@@ -13,14 +13,17 @@ pub(crate) fn run(args: &Status, keeper: &PortKeeper, format: Option<Format>) ->
         ..Selection::default()
     };
     let mut snapshot = keeper.status()?;
-    snapshot.warnings.iter().for_each(|warning| output::warn(warning));
+    snapshot
+        .warnings
+        .iter()
+        .for_each(|warning| output::warn(warning));
     snapshot.entries.retain(|entry| selection.lists(entry));
     let text = match output::format_for_people(format) {
         Format::Json => json::status(&snapshot),
         Format::Port => snapshot.entries.iter().filter_map(port).collect(),
         Format::Text => human::status(&snapshot),
     };
-    output::print(&text).map_err(|source| Error::Output { source, undone: String::new() })
+    output::print(&text).map_err(Error::unprinted)
 }
 
 fn port(entry: &Listed) -> Option<String> {

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use portkeeper::config::backup::Backup;
 use portkeeper::{
-    Collected, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot, Verdict,
+    Collected, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot, Strategy,
+    Verdict, Written,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -20,11 +22,44 @@ pub(crate) fn reserved(kept: &Kept) -> String {
         };
         line(&mut text, &format!("reserved port {port} on {host}{held}"));
     }
-    for written in &kept.files {
-        let keys = written.keys.join(", ");
-        let done = if written.changed { "wrote" } else { "already right:" };
-        line(&mut text, &format!("{done} {keys} in {}", written.path.display()));
+    text + &written(&kept.files)
+}
+
+pub(crate) fn written(files: &[Written]) -> String {
+    let mut text = String::new();
+    for written in files {
+        let path = written.path.display();
+        let what = match written.keys.as_slice() {
+            [] => path.to_string(),
+            keys => format!("{} in {path}", keys.join(", ")),
+        };
+        let done = match (written.changed, written.strategy) {
+            (false, _) => format!("{what} is as asked already"),
+            (true, Strategy::Rename) => format!("wrote {what}"),
+            (true, Strategy::InPlace) => format!("wrote {what}, in place"),
+        };
+        line(&mut text, &done);
     }
+    text
+}
+
+pub(crate) fn backups(backups: &[Backup]) -> String {
+    let mut text = String::new();
+    for Backup { of, id, bytes, .. } in backups {
+        line(
+            &mut text,
+            &format!("{id}  {bytes:>8} bytes  {}", of.display()),
+        );
+    }
+    text
+}
+
+/// Each line of a diff is made harmless by itself.
+pub(crate) fn diffs<'d>(diffs: impl Iterator<Item = &'d str>) -> String {
+    let mut text = String::new();
+    diffs
+        .flat_map(str::lines)
+        .for_each(|part| line(&mut text, part));
     text
 }
 
@@ -33,17 +68,16 @@ pub(crate) fn preview(preview: &Preview) -> String {
     for (host, port) in &preview.ports {
         line(&mut text, &format!("would reserve port {port} on {host}"));
     }
-    for diff in &preview.diffs {
-        // A diff is made of lines; each is made harmless by itself.
-        diff.lines().for_each(|part| line(&mut text, part));
-    }
-    text
+    text + &diffs(preview.diffs.iter().map(String::as_str))
 }
 
 pub(crate) fn released(answer: &Released) -> String {
     let mut text = String::new();
     for record in &answer.released {
-        line(&mut text, &format!("released port {} on {}", record.port, record.host));
+        line(
+            &mut text,
+            &format!("released port {} on {}", record.port, record.host),
+        );
     }
     if answer.released.is_empty() && answer.failed.is_empty() {
         line(&mut text, "nothing to release");
@@ -56,8 +90,14 @@ pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
     let done = if dry_run { "would drop" } else { "dropped" };
     for ended in &collected.removed {
         let Record { port, owner, .. } = &ended.reservation;
-        let owner = owner.as_ref().map(|owner| format!(" ({owner})")).unwrap_or_default();
-        line(&mut text, &format!("{done} port {port}{owner}: {}", ended.reason));
+        let owner = owner
+            .as_ref()
+            .map(|owner| format!(" ({owner})"))
+            .unwrap_or_default();
+        line(
+            &mut text,
+            &format!("{done} port {port}{owner}: {}", ended.reason),
+        );
     }
     let leftovers = match collected.leftovers {
         0 => String::new(),
@@ -65,17 +105,29 @@ pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
     };
     let count = collected.removed.len();
     let kept = collected.kept;
-    line(&mut text, &format!("{done} {count} reservation{}, kept {kept}{leftovers}", plural(count)));
+    line(
+        &mut text,
+        &format!(
+            "{done} {count} reservation{}, kept {kept}{leftovers}",
+            plural(count)
+        ),
+    );
     text
 }
 
 pub(crate) fn status(snapshot: &Snapshot) -> String {
     if snapshot.entries.is_empty() {
-        return format!("no reservations in {}\n", printable(&snapshot.path.to_string_lossy()));
+        return format!(
+            "no reservations in {}\n",
+            printable(&snapshot.path.to_string_lossy())
+        );
     }
     let here = Here::now();
-    let rows: Vec<[String; COLUMNS.len()]> =
-        snapshot.entries.iter().map(|entry| row(entry, &here)).collect();
+    let rows: Vec<[String; COLUMNS.len()]> = snapshot
+        .entries
+        .iter()
+        .map(|entry| row(entry, &here))
+        .collect();
     table(&rows, terminal_width())
 }
 
@@ -85,9 +137,15 @@ const OWNER: usize = 3;
 fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
     let nothing = || "-".to_owned();
     match entry {
-        Listed::Sound { reservation, verdict } => {
+        Listed::Sound {
+            reservation,
+            verdict,
+        } => {
             let process = reservation.process.or(reservation.until);
-            let age = here.wall.duration_since(reservation.created).unwrap_or_default();
+            let age = here
+                .wall
+                .duration_since(reservation.created)
+                .unwrap_or_default();
             [
                 reservation.port.to_string(),
                 reservation.host.to_string(),
@@ -127,7 +185,9 @@ fn table<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> String {
     }
     let all: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
     if let Some(too_much) = width.and_then(|width| all.checked_sub(width)) {
-        widths[OWNER] = widths[OWNER].saturating_sub(too_much).max(COLUMNS[OWNER].len());
+        widths[OWNER] = widths[OWNER]
+            .saturating_sub(too_much)
+            .max(COLUMNS[OWNER].len());
     }
     let mut text = String::new();
     let headings: Vec<String> = COLUMNS.iter().map(ToString::to_string).collect();
@@ -160,13 +220,15 @@ fn cut(text: &str, width: usize) -> String {
     let mut left = width.saturating_sub(1);
     let mut short: String = text
         .chars()
-        .take_while(|character| match left.checked_sub(character.width().unwrap_or(0)) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        })
+        .take_while(
+            |character| match left.checked_sub(character.width().unwrap_or(0)) {
+                Some(rest) => {
+                    left = rest;
+                    true
+                }
+                None => false,
+            },
+        )
         .collect();
     short.push('…');
     short
@@ -203,20 +265,42 @@ mod tests {
 
     #[test]
     fn owners_are_cut_before_anything_else() {
-        let row = |owner: &str| ["8888", "127.0.0.1", "held", owner, "4712", "5s", "in 23h59m"].map(str::to_owned);
-        let rows = [row("a quite long label of somebody's"), row("日本語日本語日本語日本語")];
+        let row = |owner: &str| {
+            [
+                "8888",
+                "127.0.0.1",
+                "held",
+                owner,
+                "4712",
+                "5s",
+                "in 23h59m",
+            ]
+            .map(str::to_owned)
+        };
+        let rows = [
+            row("a quite long label of somebody's"),
+            row("日本語日本語日本語日本語"),
+        ];
         let expect = "PORT  HOST       STATE  OWNER     PID   AGE  EXPIRES\n\
                       8888  127.0.0.1  held   a quite…  4712  5s   in 23h59m\n\
                       8888  127.0.0.1  held   日本語…   4712  5s   in 23h59m\n";
         let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
         assert_eq!(plain(table(&rows, Some(54))), expect);
         let wide = plain(table(&rows, None));
-        assert!(wide.contains("a quite long label of somebody's  4712"), "{wide}");
+        assert!(
+            wide.contains("a quite long label of somebody's  4712"),
+            "{wide}"
+        );
     }
 
     #[test]
     fn lengths_of_time_are_short() {
-        for (seconds, expect) in [(5, "5s"), (61, "1m01s"), (3700, "1h01m"), (200_000, "2d07h")] {
+        for (seconds, expect) in [
+            (5, "5s"),
+            (61, "1m01s"),
+            (3700, "1h01m"),
+            (200_000, "2d07h"),
+        ] {
             assert_eq!(short(Duration::from_secs(seconds)), expect);
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use portkeeper::config::backup::Backup;
 use portkeeper::registry::{Sharing, time};
 use portkeeper::{
     Collected, Ended, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot,
@@ -37,9 +38,36 @@ struct Reserved<'a> {
 #[derive(Serialize)]
 struct File {
     path: String,
-    key: String,
+    /// The key or the pointer; none where the whole file was written.
+    key: Option<String>,
     strategy: &'static str,
     backup: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WrittenAnswer {
+    files: Vec<Changed>,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    #[serde(flatten)]
+    file: File,
+    changed: bool,
+    duplicates: usize,
+}
+
+#[derive(Serialize)]
+struct BackupsAnswer<'a> {
+    backups: Vec<Copy<'a>>,
+}
+
+#[derive(Serialize)]
+struct Copy<'a> {
+    file: String,
+    id: &'a str,
+    path: String,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -147,12 +175,18 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
             Sharing::Private => "private",
             _ => "unknown",
         },
-        reservations: snapshot.entries.iter().map(|entry| Entry::new(entry, &here)).collect(),
+        reservations: snapshot
+            .entries
+            .iter()
+            .map(|entry| Entry::new(entry, &here))
+            .collect(),
     })
 }
 
 pub(crate) fn released(answer: &Released) -> String {
-    line(&ReleasedAnswer { released: answer.released.iter().map(Gone::new).collect() })
+    line(&ReleasedAnswer {
+        released: answer.released.iter().map(Gone::new).collect(),
+    })
 }
 
 pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
@@ -160,6 +194,18 @@ pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
         removed: collected.removed.iter().map(Removed::new).collect(),
         kept: collected.kept,
         dry_run,
+    })
+}
+
+pub(crate) fn written(written: &[Written]) -> String {
+    line(&WrittenAnswer {
+        files: written.iter().flat_map(changed).collect(),
+    })
+}
+
+pub(crate) fn backups(backups: &[Backup]) -> String {
+    line(&BackupsAnswer {
+        backups: backups.iter().map(Copy::new).collect(),
     })
 }
 
@@ -189,24 +235,56 @@ impl<'a> Reservation<'a> {
     }
 }
 
+impl<'a> Copy<'a> {
+    fn new(backup: &'a Backup) -> Copy<'a> {
+        let Backup {
+            of,
+            id,
+            path,
+            bytes,
+        } = backup;
+        let [file, path] = [of, path].map(|path| path.to_string_lossy().into_owned());
+        Copy {
+            file,
+            id,
+            path,
+            bytes: *bytes,
+        }
+    }
+}
+
 impl<'a> Gone<'a> {
     fn new(record: &'a Record) -> Gone<'a> {
-        Gone { port: record.port.number(), host: record.host.to_string(), id: &record.id }
+        Gone {
+            port: record.port.number(),
+            host: record.host.to_string(),
+            id: &record.id,
+        }
     }
 }
 
 impl<'a> Removed<'a> {
     fn new(ended: &'a Ended) -> Removed<'a> {
-        let Ended { reservation, reason } = ended;
+        let Ended {
+            reservation,
+            reason,
+        } = ended;
         let (port, id) = (reservation.port.number(), &reservation.id);
-        Removed { port, id, reason: reason.to_string() }
+        Removed {
+            port,
+            id,
+            reason: reason.to_string(),
+        }
     }
 }
 
 impl<'a> Entry<'a> {
     fn new(entry: &'a Listed, here: &Here) -> Entry<'a> {
         match entry {
-            Listed::Sound { reservation, verdict } => Entry::Sound {
+            Listed::Sound {
+                reservation,
+                verdict,
+            } => Entry::Sound {
                 reservation: Reservation::new(
                     reservation,
                     reservation.kind == Kind::Held && *verdict == Verdict::Alive,
@@ -214,7 +292,10 @@ impl<'a> Entry<'a> {
                 ),
                 holder_pid: holder(reservation),
                 uid: reservation.uid,
-                pid: reservation.process.or(reservation.until).map(|process| process.pid),
+                pid: reservation
+                    .process
+                    .or(reservation.until)
+                    .map(|process| process.pid),
                 created: time::rfc3339(reservation.created),
                 fence: reservation.fence,
                 state: state(reservation.kind, *verdict),
@@ -234,26 +315,51 @@ impl<'a> Entry<'a> {
 }
 
 fn holder(record: &Record) -> Option<u32> {
-    record.process.filter(|_| record.kind == Kind::Held).map(|process| process.pid)
+    record
+        .process
+        .filter(|_| record.kind == Kind::Held)
+        .map(|process| process.pid)
 }
 
 /// When a lease ends by the wall clock, as it stands now.
 fn expires(lease: Lease, here: &Here) -> Option<String> {
-    let Lease::Until(end) = lease else { return None };
+    let Lease::Until(end) = lease else {
+        return None;
+    };
     let left = Duration::from_millis(end.saturating_sub(here.boot_ms));
     let past = Duration::from_millis(here.boot_ms.saturating_sub(end));
-    Some(time::rfc3339(here.wall.checked_add(left)?.checked_sub(past)?))
+    Some(time::rfc3339(
+        here.wall.checked_add(left)?.checked_sub(past)?,
+    ))
 }
 
 fn files(written: &Written) -> impl Iterator<Item = File> {
-    written.keys.iter().map(|key| File {
+    let whole = written.keys.is_empty().then_some(None);
+    let keys = written.keys.iter().cloned().map(Some).chain(whole);
+    keys.map(|key| File {
         path: written.path.to_string_lossy().into_owned(),
-        key: key.clone(),
+        key,
         strategy: match written.strategy {
             Strategy::Rename => "rename",
             Strategy::InPlace => "in-place",
         },
-        backup: written.backup.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        backup: written
+            .backup
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned()),
+    })
+}
+
+fn changed(written: &Written) -> impl Iterator<Item = Changed> {
+    let Written {
+        changed,
+        duplicates,
+        ..
+    } = *written;
+    files(written).map(move |file| Changed {
+        file,
+        changed,
+        duplicates,
     })
 }
 
@@ -267,7 +373,9 @@ fn one_or_several<T: Serialize>(answers: &[T], several: bool) -> String {
 fn line(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let mut out = serde_json::Serializer::with_formatter(&mut bytes, Ascii);
-    value.serialize(&mut out).expect("our own structs can be written to memory");
+    value
+        .serialize(&mut out)
+        .expect("our own structs can be written to memory");
     bytes.push(b'\n');
     String::from_utf8(bytes).expect("it is ASCII")
 }
@@ -302,7 +410,10 @@ mod tests {
     fn json_is_ascii_and_reads_back() {
         let text = "a\"\\\n\u{7f}\u{9b}é\u{202e}🚀";
         let json = line(&text);
-        assert_eq!(json, "\"a\\\"\\\\\\n\\u007f\\u009b\\u00e9\\u202e\\ud83d\\ude80\"\n");
+        assert_eq!(
+            json,
+            "\"a\\\"\\\\\\n\\u007f\\u009b\\u00e9\\u202e\\ud83d\\ude80\"\n"
+        );
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 }

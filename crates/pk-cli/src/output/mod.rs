@@ -6,6 +6,7 @@ pub(crate) mod json;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
@@ -32,13 +33,24 @@ pub(crate) fn set_up(color: Color, quiet: bool) {
 
 /// The format of an answer that is a table or a sentence on a terminal and JSON on a pipe.
 pub(crate) fn format_for_people(asked: Option<Format>) -> Format {
-    asked.unwrap_or(if io::stdout().is_terminal() { Format::Text } else { Format::Json })
+    asked.unwrap_or(if io::stdout().is_terminal() {
+        Format::Text
+    } else {
+        Format::Json
+    })
 }
 
 /// Prints an answer, in one call where it fits into a pipe.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = anstream::AutoStream::auto(io::stdout().lock());
     out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints bytes that are somebody's data, as they are.
+pub(crate) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
     out.flush()
 }
 
@@ -49,12 +61,24 @@ pub(crate) fn print_styled(text: &clap::builder::StyledStr) -> io::Result<()> {
 
 pub(crate) fn warn(message: &dyn Display) {
     if !QUIET.load(Ordering::Relaxed) {
-        tell(&format!("{WARNING}warning:{WARNING:#} {}\n", printable(&message.to_string())));
+        tell(&format!(
+            "{WARNING}warning:{WARNING:#} {}\n",
+            printable(&message.to_string())
+        ));
+    }
+}
+
+/// Warns of what some programs will stumble over in a file.
+pub(crate) fn warn_all(path: &Path, warnings: &[portkeeper::config::dotenv::Warning]) {
+    for warning in warnings {
+        warn(&format_args!("{}: {warning}", path.display()));
     }
 }
 
 pub(crate) fn error(message: &str, hint: &str) {
-    tell(&format!("{ERROR}error:{ERROR:#} {message}\n{HINT}hint:{HINT:#} {hint}\n"));
+    tell(&format!(
+        "{ERROR}error:{ERROR:#} {message}\n{HINT}hint:{HINT:#} {hint}\n"
+    ));
 }
 
 fn tell(text: &str) {
@@ -81,6 +105,9 @@ mod tests {
 
     #[test]
     fn nothing_that_moves_a_cursor_is_printed() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}\u{202e}é"), "a\\u{1b}[2Jb\\u{a}c\\u{9b}\\u{202e}é");
+        assert_eq!(
+            printable("a\u{1b}[2Jb\nc\u{9b}\u{202e}é"),
+            "a\\u{1b}[2Jb\\u{a}c\\u{9b}\\u{202e}é"
+        );
     }
 }

@@ -262,4 +262,6 @@ fn flatten<'t>(at: &mut Vec<String>, tree: &'t Tree, leaves: &mut Vec<(Vec<Strin
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

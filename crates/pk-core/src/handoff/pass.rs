@@ -27,7 +27,12 @@ pub fn send(socket: impl AsFd, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> i
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // The descriptors travel with the first byte; what the kernel did not take of the text follows.
-    let sent = sendmsg(&socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)?;
+    let sent = sendmsg(
+        &socket,
+        &[IoSlice::new(text)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
     let mut rest = &text[sent..];
     while !rest.is_empty() {
         rest = &rest[rustix::net::send(&socket, rest, SendFlags::NOSIGNAL)?..];
@@ -88,7 +93,13 @@ mod tests {
     fn too_many_and_nothing_are_refused() {
         let (here, _there) = UnixStream::pair().unwrap();
         let many = [here.as_fd(); MOST + 1];
-        assert_eq!(send(&here, b"x", &many).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(send(&here, b"", &[]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            send(&here, b"x", &many).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
+        assert_eq!(
+            send(&here, b"", &[]).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
     }
 }

@@ -42,7 +42,10 @@ pub(super) fn acquire(host: Host, port: Port, origin: Origin) -> Result<Vec<Memb
 
 fn ipv4_alone(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error> {
     let socket = super::bind_one(WILDCARD_4, Stack::Single, host, port, origin, &[])?;
-    Ok(vec![Member { address: WILDCARD_4, socket }])
+    Ok(vec![Member {
+        address: WILDCARD_4,
+        socket,
+    }])
 }
 
 /// The three sockets of the hold, widest first.
@@ -61,7 +64,13 @@ impl Set {
             let dual = probe::open(WILDCARD_6, Stack::Dual)?;
             let four = probe::open(WILDCARD_4, Stack::Single)?;
             let six = probe::open(WILDCARD_6, Stack::Single)?;
-            Ok(Set { dual, four, six, host, port })
+            Ok(Set {
+                dual,
+                four,
+                six,
+                host,
+                port,
+            })
         };
         match open() {
             Ok(set) => Ok(Some(set)),
@@ -71,14 +80,20 @@ impl Set {
     }
 
     fn sockets(&self) -> [(&Socket, IpAddr); 3] {
-        [(&self.dual, WILDCARD_6), (&self.four, WILDCARD_4), (&self.six, WILDCARD_6)]
+        [
+            (&self.dual, WILDCARD_6),
+            (&self.four, WILDCARD_4),
+            (&self.six, WILDCARD_6),
+        ]
     }
 
     /// Anybody may bind a socket to an interface once; only `CAP_NET_RAW` may undo it.
     fn can_leave_interfaces(&self) -> bool {
         let tried = sys::bind_to_interface(&self.dual, PHANTOMS[0])
             .and_then(|()| sys::bind_to_interface(&self.dual, 0));
-        tried.inspect_err(|error| debug!(%error, "no privilege to bind apart")).is_ok()
+        tried
+            .inspect_err(|error| debug!(%error, "no privilege to bind apart"))
+            .is_ok()
     }
 
     /// Without a moment in which the port is shared.
@@ -98,7 +113,10 @@ impl Set {
     fn bind_together(self, origin: Origin) -> Result<Vec<Member>, Error> {
         let share = |on| {
             let set = |(socket, _): (&Socket, IpAddr)| socket.set_reuse_address(on);
-            self.sockets().into_iter().try_for_each(set).map_err(Error::io("set SO_REUSEADDR"))
+            self.sockets()
+                .into_iter()
+                .try_for_each(set)
+                .map_err(Error::io("set SO_REUSEADDR"))
         };
         // The decision: exclusive against everything. What a dead server left on a port that was
         // asked for by number gives way to a bind that shares.
@@ -116,12 +134,19 @@ impl Set {
         self.bind(&self.four, WILDCARD_4)?;
         self.bind(&self.six, WILDCARD_6)?;
         // Fails if anybody listens, and from here on nobody gets in.
-        self.dual.listen(0).map_err(|error| Error::of_bind(error, self.host, self.port))?;
+        self.dual
+            .listen(0)
+            .map_err(|error| Error::of_bind(error, self.host, self.port))?;
         share(false)?;
-        self.dual.shutdown(Shutdown::Read).map_err(Error::io("stop listening"))?;
+        self.dual
+            .shutdown(Shutdown::Read)
+            .map_err(Error::io("stop listening"))?;
         // A stranger that bound in that moment can no longer listen, but it could make a server of
         // ours fail to.
-        if strangers_on(self.port, self.sockets().into_iter().map(|(socket, _)| socket)) {
+        if strangers_on(
+            self.port,
+            self.sockets().into_iter().map(|(socket, _)| socket),
+        ) {
             return Err(Error::Busy { port: self.port });
         }
         Ok(self.into_members())

@@ -69,7 +69,11 @@ impl Hold {
                 members => members?,
             },
         };
-        Ok(Hold { host, port, members })
+        Ok(Hold {
+            host,
+            port,
+            members,
+        })
     }
 
     /// The port.
@@ -91,8 +95,15 @@ impl Hold {
     /// [`Error::Wider`] where there is no socket of exactly that address, [`Error::Io`].
     pub fn into_listener(self) -> Result<TcpListener, Error> {
         let own = self.host.address();
-        let Some(member) = self.members.into_iter().find(|member| member.address == own) else {
-            return Err(Error::Wider { port: self.port, host: self.host });
+        let Some(member) = self
+            .members
+            .into_iter()
+            .find(|member| member.address == own)
+        else {
+            return Err(Error::Wider {
+                port: self.port,
+                host: self.host,
+            });
         };
         listen(member.socket)
     }
@@ -105,15 +116,26 @@ impl Hold {
     pub fn listener(&self) -> Result<TcpListener, Error> {
         let own = self.host.address();
         let Some(member) = self.members.iter().find(|member| member.address == own) else {
-            return Err(Error::Wider { port: self.port, host: self.host });
+            return Err(Error::Wider {
+                port: self.port,
+                host: self.host,
+            });
         };
-        listen(member.socket.try_clone().map_err(Error::io("copy a socket"))?)
+        listen(
+            member
+                .socket
+                .try_clone()
+                .map_err(Error::io("copy a socket"))?,
+        )
     }
 
     /// The sockets, to be passed to the process that goes on holding.
     #[must_use]
     pub fn into_descriptors(self) -> Vec<OwnedFd> {
-        self.members.into_iter().map(|member| member.socket.into()).collect()
+        self.members
+            .into_iter()
+            .map(|member| member.socket.into())
+            .collect()
     }
 }
 
@@ -140,7 +162,9 @@ fn of_host(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error>
     for (address, stack) in addresses(host) {
         match bind_one(address, stack, host, port, origin, &members) {
             Ok(socket) => members.push(Member { address, socket }),
-            Err(error) if address.is_ipv6() && address != host.address() && without_ipv6(&error) => {
+            Err(error)
+                if address.is_ipv6() && address != host.address() && without_ipv6(&error) =>
+            {
                 debug!(%address, "left out: there is no IPv6");
             }
             Err(error) => return Err(error),
@@ -154,8 +178,11 @@ fn of_host(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error>
 /// servers that would take IPv4 as well.
 fn addresses(host: Host) -> Vec<(IpAddr, Stack)> {
     let everything = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let mut addresses: Vec<_> =
-        host.addresses().into_iter().map(|address| (address, Stack::Single)).collect();
+    let mut addresses: Vec<_> = host
+        .addresses()
+        .into_iter()
+        .map(|address| (address, Stack::Single))
+        .collect();
     match host.address() {
         address if address == everything => addresses[0].1 = Stack::Dual,
         IpAddr::V4(address) if address.is_unspecified() => {
@@ -201,13 +228,17 @@ fn bind_over_leftovers(
     ours: &[Member],
 ) -> Result<Socket, Error> {
     let busy = |_| Error::Busy { port };
-    socket.set_reuse_address(true).map_err(Error::io("set SO_REUSEADDR"))?;
+    socket
+        .set_reuse_address(true)
+        .map_err(Error::io("set SO_REUSEADDR"))?;
     probe::bind(&socket, address, port).map_err(busy)?;
     let known = ours.iter().map(|member| &member.socket).chain([&socket]);
     if strangers_on(port, known) {
         return Err(Error::Busy { port });
     }
-    socket.set_reuse_address(false).map_err(Error::io("clear SO_REUSEADDR"))?;
+    socket
+        .set_reuse_address(false)
+        .map_err(Error::io("clear SO_REUSEADDR"))?;
     debug!(%port, %address, "taken over what a dead server left");
     Ok(socket)
 }

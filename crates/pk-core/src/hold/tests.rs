@@ -10,8 +10,12 @@ use crate::{PortRange, Walk};
 /// uses it tries again with another when it is gone.
 fn some_port(salt: u32) -> Port {
     let mut walk = Walk::new();
-    let from = std::process::id().wrapping_mul(131).wrapping_add(salt.wrapping_mul(977));
-    let free = PortRange::DEFAULT.ports_from(from).find(|&port| walk.claim(port).is_ok());
+    let from = std::process::id()
+        .wrapping_mul(131)
+        .wrapping_add(salt.wrapping_mul(977));
+    let free = PortRange::DEFAULT
+        .ports_from(from)
+        .find(|&port| walk.claim(port).is_ok());
     free.expect("some port of ten thousand is free")
 }
 
@@ -46,7 +50,10 @@ fn challenge(port: Port, expect: io::ErrorKind) {
 
 #[test]
 fn nobody_else_binds_a_held_port_and_clients_are_refused() {
-    for (salt, host) in ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"].iter().enumerate() {
+    for (salt, host) in ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"]
+        .iter()
+        .enumerate()
+    {
         for coverage in [Coverage::Host, Coverage::Everywhere] {
             let hold = hold(host, coverage, salt as u32);
             let port = hold.port();
@@ -56,7 +63,10 @@ fn nobody_else_binds_a_held_port_and_clients_are_refused() {
             drop(hold);
             for address in CHALLENGES {
                 if let Err(error) = serve(address, port) {
-                    assert!(probe::no_ipv6(&error), "{address}:{port} after release: {error}");
+                    assert!(
+                        probe::no_ipv6(&error),
+                        "{address}:{port} after release: {error}"
+                    );
                 }
             }
         }

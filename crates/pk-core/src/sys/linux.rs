@@ -1,5 +1,8 @@
 //! Linux' own calls: two socket options and close_range(2).
-#![allow(unsafe_code, reason = "three system calls that neither socket2 nor rustix wraps")]
+#![allow(
+    unsafe_code,
+    reason = "three system calls that neither socket2 nor rustix wraps"
+)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -21,7 +24,11 @@ pub(crate) fn bind_to_interface(socket: impl AsFd, index: u32) -> io::Result<()>
             length,
         )
     };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// The number of the network namespace that a socket lives in: unique until the next boot, unlike
@@ -39,7 +46,11 @@ pub(crate) fn network_cookie(socket: impl AsFd) -> io::Result<u64> {
             &raw mut length,
         )
     };
-    if answer == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(cookie)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Closes every descriptor above the three standard streams. Since Linux 5.9.
@@ -47,5 +58,9 @@ pub(crate) fn close_inherited() -> io::Result<()> {
     // SAFETY: only called by a process that has just started and has opened nothing itself (see
     // `process::detach`), so that no value in it owns one of these descriptors.
     let answer = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -35,7 +35,9 @@ impl<'t> Origin<'t> {
         {
             return Err(foreign("schema", schema));
         }
-        let Some(version) = self.version else { return Ok(()) };
+        let Some(version) = self.version else {
+            return Ok(());
+        };
         match number(version) {
             Some(VERSION) => Ok(()),
             Some(newer) if newer > VERSION && purpose == Purpose::Read => {

@@ -25,9 +25,15 @@ pub(crate) fn release(
     force: Force,
 ) -> Result<(), Error> {
     let pid = reservation.process.map_or(0, |process| process.pid);
-    let silent = || Error::HolderSilent { port: reservation.port, pid };
+    let silent = || Error::HolderSilent {
+        port: reservation.port,
+        pid,
+    };
     // Opened before it is asked, so that its end can be told from another's start.
-    let process = match reservation.process.map(|process| process.descriptor(machine)) {
+    let process = match reservation
+        .process
+        .map(|process| process.descriptor(machine))
+    {
         Some(Ok(descriptor)) => Some(descriptor),
         Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         _ => None,
@@ -40,7 +46,11 @@ pub(crate) fn release(
         (Ok(Answer::Released), None, _) => Ok(()),
         (_, Some(process), Force::Yes) => {
             process::kill(&process).map_err(Error::io("end the holder"))?;
-            if ended(&process) { Ok(()) } else { Err(silent()) }
+            if ended(&process) {
+                Ok(())
+            } else {
+                Err(silent())
+            }
         }
         (_, Some(process), Force::No) if ended_already(&process) => Ok(()),
         _ => Err(silent()),
@@ -49,15 +59,18 @@ pub(crate) fn release(
 
 /// Removes the control socket that a killed holder left behind.
 pub(crate) fn tidy(reservation: &Reservation, machine: &Machine) {
-    let Some(path) = &reservation.control else { return };
+    let Some(path) = &reservation.control else {
+        return;
+    };
     let is_gone = reservation
         .process
         .is_none_or(|process| process.state(machine) == ProcessState::Gone);
     // The path was read from a file: it must look like one of ours in every respect.
-    let is_ours = path.file_name().is_some_and(|name| *name == *format!("{}.sock", reservation.id))
-        && std::fs::symlink_metadata(path).is_ok_and(|found| {
-            found.file_type().is_socket() && found.uid() == geteuid().as_raw()
-        });
+    let is_ours = path
+        .file_name()
+        .is_some_and(|name| *name == *format!("{}.sock", reservation.id))
+        && std::fs::symlink_metadata(path)
+            .is_ok_and(|found| found.file_type().is_socket() && found.uid() == geteuid().as_raw());
     if is_gone && is_ours {
         let removed = std::fs::remove_file(path);
         debug!(path = %path.display(), ?removed, "a dead holder's control socket");
@@ -65,11 +78,19 @@ pub(crate) fn tidy(reservation: &Reservation, machine: &Machine) {
 }
 
 fn ask(reservation: &Reservation) -> io::Result<Answer> {
-    let path = reservation.control.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    let path = reservation
+        .control
+        .as_ref()
+        .ok_or(io::ErrorKind::NotFound)?;
     let stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    message::say(&stream, &Ask::Release { id: reservation.id.clone() })?;
+    message::say(
+        &stream,
+        &Ask::Release {
+            id: reservation.id.clone(),
+        },
+    )?;
     message::hear(&stream)
 }
 

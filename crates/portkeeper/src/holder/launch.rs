@@ -42,7 +42,10 @@ impl Control {
     pub(crate) fn bind(folder: &Path, id: &str) -> Result<Control, Error> {
         let path = folder.join(format!("{id}.sock"));
         let listener = UnixListener::bind(&path).map_err(Error::io("make a control socket"))?;
-        Ok(Control { path, listener: Some(listener) })
+        Ok(Control {
+            path,
+            listener: Some(listener),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,7 +64,10 @@ impl Drop for Control {
 
 impl Launched {
     pub(crate) fn start(command: &HolderCommand) -> Result<Launched, Error> {
-        let failed = |source| Error::Holder { program: command.program.clone(), source };
+        let failed = |source| Error::Holder {
+            program: command.program.clone(),
+            source,
+        };
         let (stream, theirs) = UnixStream::pair().map_err(failed)?;
         let child = Command::new(&command.program)
             .args(&command.arguments)
@@ -71,7 +77,11 @@ impl Launched {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        Ok(Launched { command: command.clone(), child, stream })
+        Ok(Launched {
+            command: command.clone(),
+            child,
+            stream,
+        })
     }
 
     /// The holder's process.
@@ -115,6 +125,9 @@ impl Launched {
     }
 
     fn failed(&self, source: io::Error) -> Error {
-        Error::Holder { program: self.command.program.clone(), source }
+        Error::Holder {
+            program: self.command.program.clone(),
+            source,
+        }
     }
 }

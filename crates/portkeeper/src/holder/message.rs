@@ -79,7 +79,17 @@ impl Orders {
     }
 
     pub(super) fn until(&self) -> Option<ProcessId> {
-        self.until.map(|Process { pid, start, namespace }| ProcessId { pid, start, namespace })
+        self.until.map(
+            |Process {
+                 pid,
+                 start,
+                 namespace,
+             }| ProcessId {
+                pid,
+                start,
+                namespace,
+            },
+        )
     }
 }
 
@@ -133,16 +143,25 @@ mod tests {
     fn what_is_no_message_is_an_error_and_an_endless_one_too() {
         let (mut here, there) = UnixStream::pair().unwrap();
         here.write_all(b"{\"ask\":\"fly\"}\n").unwrap();
-        assert_eq!(hear::<Ask>(&there).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            hear::<Ask>(&there).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         here.write_all(b"half").unwrap();
         drop(here);
-        assert_eq!(hear::<Ask>(&there).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            hear::<Ask>(&there).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
         let (mut here, there) = UnixStream::pair().unwrap();
         let writer = std::thread::spawn(move || {
             // Ends when the other end is closed.
             while here.write_all(&[b'x'; 1024]).is_ok() {}
         });
-        assert_eq!(hear::<Ask>(&there).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            hear::<Ask>(&there).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         drop(there);
         writer.join().unwrap();
     }

@@ -103,7 +103,10 @@ impl Holder {
                 self.let_go();
                 return Ok(());
             }
-            let left = self.orders.ends.map_or(TICK_MS, |end| end.saturating_sub(now));
+            let left = self
+                .orders
+                .ends
+                .map_or(TICK_MS, |end| end.saturating_sub(now));
             if self.is_asked(Duration::from_millis(left.min(TICK_MS)))?
                 && let Ok((client, _)) = self.control.accept()
             {
@@ -125,7 +128,9 @@ impl Holder {
 
     /// Whether the entry is still there. The registry is only read when it was replaced.
     fn is_registered(&mut self) -> bool {
-        let Ok(file) = std::fs::symlink_metadata(self.registry.path()) else { return false };
+        let Ok(file) = std::fs::symlink_metadata(self.registry.path()) else {
+            return false;
+        };
         let file = (file.dev(), file.ino());
         if self.seen == Some(file) {
             return true;
@@ -146,11 +151,17 @@ impl Holder {
     /// Waits until a client knocks, the process ends that the reservation is tied to, or time is up.
     fn is_asked(&self, limit: Duration) -> io::Result<bool> {
         let mut watched = vec![PollFd::new(&self.control, PollFlags::IN)];
-        watched.extend(self.until.as_ref().map(|until| PollFd::new(until, PollFlags::IN)));
+        watched.extend(
+            self.until
+                .as_ref()
+                .map(|until| PollFd::new(until, PollFlags::IN)),
+        );
         let limit = Timespec::try_from(limit).map_err(|_| io::ErrorKind::InvalidInput)?;
         match rustix::event::poll(&mut watched, Some(&limit)) {
             Err(rustix::io::Errno::INTR) => Ok(false),
-            answer => answer.map(|_| !watched[0].revents().is_empty()).map_err(io::Error::from),
+            answer => answer
+                .map(|_| !watched[0].revents().is_empty())
+                .map_err(io::Error::from),
         }
     }
 

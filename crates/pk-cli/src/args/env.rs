@@ -1,0 +1,67 @@
+//! The arguments of `env`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::write::Write;
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum Env {
+    /// Give keys values; comments, order, quotes and everything else stay
+    Set(Set),
+    /// Remove keys
+    Unset(Unset),
+    /// Print the value of a key; exit 1 if it is not there
+    Get(Get),
+}
+
+/// Arguments of `env set`.
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// What to set
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = assignment)]
+    pub(crate) assignments: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// Make the file if it is not there
+    #[arg(long)]
+    pub(crate) create: bool,
+    #[command(flatten)]
+    pub(crate) write: Write,
+}
+
+/// Arguments of `env unset`.
+#[derive(Debug, Args)]
+pub(crate) struct Unset {
+    /// What to remove; one that is not there is fine
+    #[arg(value_name = "KEY", required = true)]
+    pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) file: File,
+    #[command(flatten)]
+    pub(crate) write: Write,
+}
+
+/// Arguments of `env get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The key
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) file: File,
+}
+
+/// Which file.
+#[derive(Debug, Args)]
+pub(crate) struct File {
+    /// The file
+    #[arg(long = "file", value_name = "FILE", default_value = ".env")]
+    pub(crate) path: PathBuf,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is needed")?;
+    Ok((key.into(), value.into()))
+}

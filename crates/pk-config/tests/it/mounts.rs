@@ -1,0 +1,94 @@
+//! Files on which a rename fails: mounted ones, and full disks. In a mount namespace of their own.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pk_config::{Create, ErrorKind, InPlace, Rewrite, State, Strategy};
+
+use crate::home::{Home, at, is_root, skip};
+
+const ROOT: &str = "PK_CONFIG_TEST_MOUNTS";
+
+/// Starts this test again in a namespace where `$1/.env` is a mount of `$1/host`, and `$1/full` a
+/// disk of 64 KiB.
+#[test]
+fn mounted_files_and_full_disks() {
+    let name = "mounted_files_and_full_disks";
+    if let Ok(root) = std::env::var(ROOT) {
+        return inside(Path::new(&root));
+    }
+    if !is_root(name) {
+        return;
+    }
+    let home = Home::new();
+    home.write("host", "A=1\n");
+    home.write(".env", "");
+    fs::create_dir(home.path("full")).unwrap();
+    let script = r#"mount --bind "$1/host" "$1/.env" && mount -t tmpfs -o size=64k none "$1/full" || exit 77
+        shift; exec "$@""#;
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(home.path(""))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "mounts::mounted_files_and_full_disks"])
+        .env(ROOT, home.path(""))
+        .output();
+    match output {
+        Ok(output) if output.status.code() == Some(77) => skip(name, "mounts are not allowed here"),
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+            assert_eq!(home.read("host"), "A=2\n");
+            assert_eq!(home.names(), [".env", "full", "host"]);
+        }
+        Err(error) => skip(name, &error.to_string()),
+    }
+}
+
+fn inside(root: &Path) {
+    let state = State::at(root.join("../state"));
+    let rewrite = Rewrite::env(root.join(".env")).set("A", "2");
+    let error = rewrite
+        .clone()
+        .in_place(InPlace::Never)
+        .commit(&state, at(0))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(
+        error
+            .to_string()
+            .ends_with("can only be written in place: it is a mount point")
+    );
+    let written = rewrite.commit(&state, at(1)).unwrap();
+    assert_eq!(written.strategy, Strategy::InPlace);
+    assert_eq!(fs::read_to_string(root.join("host")).unwrap(), "A=2\n");
+
+    let full = root.join("full/.env");
+    let small = Rewrite::env(&full).set("A", "1").create(Create::IfMissing);
+    small.commit(&state, at(2)).unwrap();
+    let large = Rewrite::env(&full).set("B", "x".repeat(100_000));
+    for in_place in [InPlace::IfNeeded, InPlace::Always] {
+        let error = large
+            .clone()
+            .in_place(in_place)
+            .commit(&state, at(3))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("No space left"), "{source}");
+        assert_eq!(fs::read_to_string(&full).unwrap(), "A=1\n");
+        assert_eq!(fs::read_dir(root.join("full")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,78 @@
+//! What is refused as a lock file, and at once.
+
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use pk_fs::folder::Folder;
+use pk_fs::lock::{Error, LockFile};
+use rustix::fs::{CWD, FileType, Mode};
+use tempfile::tempdir;
+
+use crate::other::{LONG, skipped};
+
+/// Makes something at a path and expects that neither kind of lock accepts it. One that would be
+/// waited for would hang the test.
+#[track_caller]
+fn refused(make: impl FnOnce(&Path), expect: &str) {
+    let home = tempdir().unwrap();
+    let path = home.path().join("x");
+    make(&path);
+    let folder = Folder::open(home.path()).unwrap();
+    for lock in [
+        LockFile::sidecar_in(&folder, "x"),
+        LockFile::data_in(&folder, "x"),
+    ] {
+        let answer = lock.exclusive(LONG, |_| panic!("{lock:?} was locked"));
+        let Err(Error::Unsafe { path: named, what }) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((named, what.as_str()), (path.clone(), expect));
+    }
+}
+
+#[test]
+fn what_is_no_plain_file() {
+    refused(|path| fs::create_dir(path).unwrap(), "a directory");
+    refused(
+        |path| drop(UnixListener::bind(path).unwrap()),
+        "a socket or a device",
+    );
+    let fifo = |path: &Path| {
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    };
+    refused(fifo, "a FIFO");
+}
+
+#[test]
+fn a_symlink_wherever_it_leads() {
+    refused(|path| symlink("/nowhere", path).unwrap(), "a symlink");
+    let home = tempdir().unwrap();
+    let target = home.path().join("target");
+    fs::write(&target, "kept").unwrap();
+    refused(|path| symlink(&target, path).unwrap(), "a symlink");
+    assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
+    assert!(!Path::new("/nowhere").exists());
+}
+
+#[test]
+fn a_file_with_a_second_name() {
+    let linked = |path: &Path| {
+        fs::write(path, "").unwrap();
+        fs::hard_link(path, path.with_extension("other")).unwrap();
+    };
+    refused(linked, "a file with 2 hard links");
+}
+
+#[test]
+fn a_file_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("only root can give a file away");
+    }
+    let foreign = |path: &Path| {
+        fs::write(path, "").unwrap();
+        chown(path, Some(61_001), Some(61_001)).unwrap();
+    };
+    refused(foreign, "a file of another user (uid 61001)");
+}
