@@ -25,9 +25,9 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Binds sockets and closes them again, in `work`, while no process is being started: until it
-/// runs its own program a new process has copies of all our sockets, and with them a port that we
-/// believe to have closed.
+/// Opens and closes again, in `work`, while no process is being started: until it runs its own
+/// program a new process has copies of all our descriptors, and with them a port, or a file that is
+/// written to, that we believe to have closed.
 pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     let _alone = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     work()

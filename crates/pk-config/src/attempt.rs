@@ -146,6 +146,7 @@ impl<'t> Attempt<'t> {
                 new,
             ));
         }
+        reached("copied", 0);
         self.journal = Some(Journal::open(state, &self.name, self.tag, entries)?);
         Ok(())
     }

@@ -79,7 +79,10 @@ impl Draft {
         match &self.original {
             None if self.policy.create == Create::Never => Err(Error::Missing { path: path() }),
             Some(original) if self.is_changed() => {
-                match self.policy.forbids(original, self.target.is_writable()) {
+                match self
+                    .policy
+                    .forbids(original.mode(), || self.target.is_protected())
+                {
                     true => Err(Error::ReadOnly { path: path() }),
                     false => Ok(()),
                 }

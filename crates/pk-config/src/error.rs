@@ -40,6 +40,13 @@ pub enum Error {
     /// The folder for backups and journals can't be used.
     #[error("cannot use the state folder")]
     State(#[from] folder::Error),
+    /// The folder for backups and journals is not this user's alone: what is kept there may be
+    /// secret.
+    #[error("the state folder {} is not yours alone", path.display())]
+    StateShared {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another program is changing files and does not come to an end.
     #[error(transparent)]
     Lock(#[from] lock::Error),
@@ -125,9 +132,10 @@ impl Error {
                 }
                 kind => kind,
             },
-            Error::ReadOnly { .. } | Error::State(_) | Error::Lock(lock::Error::Unsafe { .. }) => {
-                ErrorKind::Permission
-            }
+            Error::ReadOnly { .. }
+            | Error::StateShared { .. }
+            | Error::State(_)
+            | Error::Lock(lock::Error::Unsafe { .. }) => ErrorKind::Permission,
             Error::Lock(lock::Error::Timeout { .. }) => ErrorKind::Locked,
             Error::Lock(lock::Error::Io { source, .. }) | Error::StateFile { source, .. } => {
                 kind_of_io(source)

@@ -182,8 +182,30 @@ pub(crate) fn keep(
     Ok(folder.path().join(name))
 }
 
+/// Removes copies whose journal is gone, or was never opened.
+pub(crate) fn sweep(state: &State) -> Result<(), Error> {
+    let path = state.path().join(FOLDER);
+    let Ok(entries) = fs::read_dir(&path) else {
+        return Ok(());
+    };
+    for name in entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name())
+    {
+        let copy = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".old")?.rsplit_once('.'));
+        if let Some((journal, _)) = copy
+            && !path.join(format!("{journal}.json")).exists()
+        {
+            remove(&path.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a file of the journals' folder; one that is gone is fine.
-pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(State::failed("remove", path, error))

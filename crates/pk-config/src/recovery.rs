@@ -10,7 +10,7 @@ use pk_fs::replace::{DurableError, Target};
 use tracing::debug;
 
 use crate::digest::Digest;
-use crate::journal::{Entry, Journal, Phase};
+use crate::journal::{self, Entry, Journal, Phase};
 use crate::steps::reached;
 use crate::undo::{Holds, look, put_back};
 use crate::{Error, State, Strategy, backup};
@@ -104,6 +104,7 @@ pub(crate) fn roll_back(state: &State, now: SystemTime) -> Result<Recovered, Err
             None => journal.close()?,
         }
     }
+    journal::sweep(state)?;
     Ok(recovered)
 }
 

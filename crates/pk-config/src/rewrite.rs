@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pk_fs::replace::{InPlaceReason, Original};
+use pk_fs::replace::InPlaceReason;
 use similar::TextDiff;
 
 use crate::edit::{Content, Edits, Env, EnvEdit, Guards, Json, JsonEdit};
@@ -238,9 +238,10 @@ impl Policy {
         }
     }
 
-    /// Whether the file may not be changed without force.
-    pub(crate) fn forbids(self, original: &Original, is_writable: bool) -> bool {
-        self.guards == Guards::Up && (original.mode() & 0o222 == 0 || !is_writable)
+    /// Whether a file of this mode may not be changed without force. `is_protected` tells whether
+    /// its mode or its attributes keep this user from writing to it.
+    pub(crate) fn forbids(self, mode: u32, is_protected: impl FnOnce() -> bool) -> bool {
+        self.guards == Guards::Up && (mode & 0o222 == 0 || is_protected())
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use pk_fs::folder::Folder;
+use pk_fs::folder::{Folder, Trust};
 use pk_fs::lock::{LockFile, Wait};
 use pk_fs::replace::{DurableError, Target, durable};
 use tracing::debug;
@@ -52,7 +52,12 @@ impl State {
 
     /// Runs `work` while nobody else of this user's changes files.
     pub(crate) fn exclusively<T>(&self, wait: Wait, work: impl FnOnce() -> T) -> Result<T, Error> {
-        Folder::ensure(&self.path)?;
+        let folder = Folder::ensure(&self.path)?;
+        if folder.trust() != Trust::Private {
+            return Err(Error::StateShared {
+                path: self.path.clone(),
+            });
+        }
         Ok(LockFile::sidecar(self.path.join("files.lock")).exclusive(wait, |_| work())?)
     }
 

@@ -380,7 +380,7 @@ fn planted_locks_are_not_followed() {
 }
 
 #[test]
-fn no_permission_is_exit_8_and_no_space_is_not_a_lie() {
+fn no_permission_is_exit_8() {
     let Some(env) = TestEnv::plain_user() else {
         return;
     };

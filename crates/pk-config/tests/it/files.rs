@@ -306,6 +306,23 @@ fn a_state_folder_that_cannot_be_made_is_a_question_of_permission() {
 }
 
 #[test]
+fn a_state_folder_that_others_can_write_to_is_refused() {
+    let home = Home::new();
+    home.write(".env", "A=1\n");
+    fs::create_dir(home.state.path()).unwrap();
+    home.chmod("../state", 0o777);
+    let change = || {
+        Rewrite::env(home.path(".env"))
+            .set("A", "2")
+            .commit(&home.state, at(0))
+    };
+    let error = change().unwrap_err();
+    assert!(matches!(error, Error::StateShared { .. }) && error.kind() == ErrorKind::Permission);
+    home.chmod("../state", 0o700);
+    change().unwrap();
+}
+
+#[test]
 fn values_do_not_show_in_debug_output() {
     let rewrite = Rewrite::env(".env").set("TOKEN", "s3cr3t");
     assert!(!format!("{rewrite:?}").contains("s3cr3t"), "{rewrite:?}");

@@ -10,8 +10,8 @@ use crate::home::{Home, at, is_root, skip};
 
 const ROOT: &str = "PK_CONFIG_TEST_MOUNTS";
 
-/// Starts this test again in a namespace where `$1/.env` is a mount of `$1/host`, and `$1/full` a
-/// disk of 64 KiB.
+/// Starts this test again in a namespace where `$1/.env` is a mount of `$1/host`, `$1/full` a disk
+/// of 64 KiB, and `$1/ro` read-only.
 #[test]
 fn mounted_files_and_full_disks() {
     let name = "mounted_files_and_full_disks";
@@ -25,7 +25,10 @@ fn mounted_files_and_full_disks() {
     home.write("host", "A=1\n");
     home.write(".env", "");
     fs::create_dir(home.path("full")).unwrap();
-    let script = r#"mount --bind "$1/host" "$1/.env" && mount -t tmpfs -o size=64k none "$1/full" || exit 77
+    fs::create_dir(home.path("ro")).unwrap();
+    home.write("ro/.env", "A=1\n");
+    let script = r#"mount --bind "$1/host" "$1/.env" && mount -t tmpfs -o size=64k none "$1/full" &&
+        mount --bind "$1/ro" "$1/ro" && mount -o remount,ro,bind "$1/ro" || exit 77
         shift; exec "$@""#;
     let output = Command::new("unshare")
         .args([
@@ -51,7 +54,7 @@ fn mounted_files_and_full_disks() {
                 String::from_utf8_lossy(&output.stdout)
             );
             assert_eq!(home.read("host"), "A=2\n");
-            assert_eq!(home.names(), [".env", "full", "host"]);
+            assert_eq!(home.names(), [".env", "full", "host", "ro"]);
         }
         Err(error) => skip(name, &error.to_string()),
     }
@@ -91,4 +94,15 @@ fn inside(root: &Path) {
         assert_eq!(fs::read_to_string(&full).unwrap(), "A=1\n");
         assert_eq!(fs::read_dir(root.join("full")).unwrap().count(), 1);
     }
+
+    let error = Rewrite::env(root.join("ro/.env"))
+        .set("A", "2")
+        .commit(&state, at(4))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.contains("Read-only file system"),
+        "{error}: {source}"
+    );
 }

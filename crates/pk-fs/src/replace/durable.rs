@@ -144,7 +144,7 @@ impl Target {
             matches!(errno, Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
         };
         let stage = match Stage::create(&self.folder) {
-            Err(source) if denied(&source) && original.is_some() && self.is_writable() => {
+            Err(source) if denied(&source) && original.is_some() && self.write_access().is_ok() => {
                 return Err(self.in_place_only(InPlaceReason::Folder, Some(source)));
             }
             answer => answer.map_err(|error| self.failed("make a file beside", error))?,
@@ -270,10 +270,15 @@ impl Target {
         }
     }
 
-    /// Whether this user may write the bytes of the file, if not replace it.
+    /// Whether this user may not write the bytes of the file, though perhaps replace it. On a file
+    /// system that is read-only for everybody, this is not what stands against it.
     #[must_use]
-    pub fn is_writable(&self) -> bool {
-        rustix::fs::accessat(&self.folder, &self.name, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+    pub fn is_protected(&self) -> bool {
+        matches!(self.write_access(), Err(Errno::ACCESS | Errno::PERM))
+    }
+
+    fn write_access(&self) -> Result<(), Errno> {
+        rustix::fs::accessat(&self.folder, &self.name, Access::WRITE_OK, AtFlags::EACCESS)
     }
 
     fn open(&self, flags: OFlags) -> io::Result<File> {

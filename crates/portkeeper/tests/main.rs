@@ -1,0 +1,298 @@
+//! The library as a downstream crate uses it: real registries, real sockets, a real holder.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a failed step is a failed test, and plain files set the scene"
+)]
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use portkeeper::fs::lock::{LockFile, Wait};
+use portkeeper::reservation::Kept;
+use portkeeper::{
+    Error, ErrorKind, Force, HolderCommand, Listed, PortKeeper, Reservation, Selection, Settings,
+    Ttl, holder,
+};
+use tempfile::TempDir;
+
+/// This test binary started again as a holder: libtest takes the words for filters.
+const AS_HOLDER: &str = "this-process-is-a-holder";
+
+#[test]
+fn holder_process() {
+    if std::env::args().any(|word| word == AS_HOLDER) {
+        holder::serve().unwrap();
+    }
+}
+
+fn keeper(folder: &TempDir) -> PortKeeper {
+    let settings = Settings {
+        registry: Some(folder.path().join("registry.json")),
+        state_dir: Some(folder.path().join("state")),
+        ..Settings::default()
+    };
+    let command = HolderCommand {
+        program: std::env::current_exe().unwrap(),
+        arguments: ["--exact", "holder_process", AS_HOLDER]
+            .map(Into::into)
+            .into(),
+    };
+    PortKeeper::open(settings).unwrap().with_holder(command)
+}
+
+fn states(keeper: &PortKeeper) -> Vec<(u16, String)> {
+    let entries = keeper.status().unwrap().entries;
+    let state = |entry| match entry {
+        Listed::Sound {
+            reservation,
+            verdict,
+        } => (
+            reservation.port.number(),
+            format!("{:?} {verdict:?}", reservation.kind),
+        ),
+        Listed::Damaged { .. } => panic!("{entry:?}"),
+    };
+    entries.into_iter().map(state).collect()
+}
+
+fn held(keeper: &PortKeeper) -> Reservation {
+    keeper.request().hold().reserve().unwrap()
+}
+
+fn is_bindable(port: u16) -> bool {
+    ["127.0.0.1", "0.0.0.0", "::1", "::"].iter().any(|address| {
+        TcpListener::bind((address.parse::<std::net::IpAddr>().unwrap(), port)).is_ok()
+    })
+}
+
+#[test]
+fn a_guard_holds_its_port_until_it_is_dropped() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let guard = held(&keeper);
+    let port = guard.port().number();
+    assert!(guard.is_held());
+    assert!(!is_bindable(port));
+    assert_eq!(states(&keeper), [(port, "Guarded Alive".into())]);
+    drop(guard);
+    assert!(is_bindable(port));
+    assert_eq!(states(&keeper), []);
+    let left = std::fs::read_dir(folder.path().join("registry.json.live"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0, "liveness files");
+}
+
+#[test]
+fn a_guard_that_does_not_hold_leaves_the_port_to_be_bound() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let guard = keeper.request().reserve().unwrap();
+    assert!(!guard.is_held());
+    let listener = guard.listener().unwrap();
+    assert_eq!(listener.local_addr().unwrap().port(), guard.port().number());
+    let again = keeper.request().preferred(guard.port()).strict().reserve();
+    assert!(
+        matches!(again, Err(Error::Taken { by: Some(_), .. })),
+        "{again:?}"
+    );
+    drop(listener);
+    guard.release().unwrap();
+    assert_eq!(states(&keeper), []);
+}
+
+#[test]
+fn the_listener_is_the_socket_that_held_the_port() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let guard = held(&keeper);
+    let port = guard.port().number();
+    let listener = guard.listener().unwrap();
+    TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    drop(listener);
+    assert!(!is_bindable(port), "the hold goes on");
+    let listener = guard.into_listener().unwrap();
+    TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    assert_eq!(listener.local_addr().unwrap().ip().to_string(), "127.0.0.1");
+    assert_eq!(
+        states(&keeper),
+        [(port, "Guarded Alive".into())],
+        "until this process ends"
+    );
+}
+
+#[test]
+fn several_ports_are_had_together_or_not_at_all() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let first = held(&keeper);
+    let range = format!("{0}-{0}", first.port()).parse().unwrap();
+    let some = keeper.request().range(range).count(2).reserve_all();
+    let error = some.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoFreePort);
+    assert!(
+        error.to_string().starts_with("only 0 of 2 ports free in "),
+        "{error}"
+    );
+    assert_eq!(states(&keeper).len(), 1);
+    let all = keeper.request().count(5).hold().reserve_all().unwrap();
+    assert_eq!(states(&keeper).len(), 6);
+    drop(all);
+    assert_eq!(states(&keeper).len(), 1);
+}
+
+#[test]
+fn a_hold_that_is_kept_outlives_its_guard() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let guard = held(&keeper);
+    let port = guard.port();
+    assert_eq!(guard.keep().unwrap(), Kept::Held);
+    assert_eq!(states(&keeper), [(port.number(), "Held Alive".into())]);
+    assert!(!is_bindable(port.number()));
+    let selection = Selection {
+        ports: vec![port],
+        ..Selection::default()
+    };
+    let released = keeper.release(&selection, Force::No).unwrap();
+    assert!(released.failed.is_empty(), "{released:?}");
+    assert!(is_bindable(port.number()));
+    assert_eq!(states(&keeper), []);
+}
+
+#[test]
+fn without_a_holder_command_a_lease_is_kept_and_the_hold_given_up() {
+    let folder = TempDir::new().unwrap();
+    let keeper = PortKeeper::at(folder.path().join("registry.json")).unwrap();
+    let guard = held(&keeper);
+    let port = guard.port().number();
+    assert_eq!(guard.keep().unwrap(), Kept::Leased);
+    assert_eq!(states(&keeper), [(port, "Leased Alive".into())]);
+    assert!(is_bindable(port));
+    let refused = keeper.request().hold().keep().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Usage, "{refused}");
+}
+
+#[test]
+fn a_holder_that_can_not_be_started_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    for program in ["/nonexistent/program", "/bin/false"] {
+        let command = HolderCommand {
+            program: program.into(),
+            arguments: Vec::new(),
+        };
+        let refused = keeper
+            .clone()
+            .with_holder(command)
+            .request()
+            .hold()
+            .keep()
+            .unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Io, "{refused}");
+        assert!(refused.to_string().contains(program), "{refused}");
+        assert_eq!(states(&keeper), []);
+    }
+}
+
+#[test]
+fn a_guard_that_is_dropped_while_the_registry_is_locked_is_seen_to_have_ended() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let guard = held(&keeper);
+    let port = guard.port().number();
+    let lock = LockFile::sidecar(folder.path().join("registry.json.lock"));
+    let locked = lock.exclusive(Wait::Never, |_| {
+        std::thread::spawn(move || drop(guard)).join().unwrap();
+    });
+    locked.unwrap();
+    assert!(is_bindable(port));
+    assert_eq!(states(&keeper), [(port, "Guarded Stale(GuardGone)".into())]);
+    let collected = keeper.gc(Default::default()).unwrap();
+    assert_eq!(
+        (collected.removed.len(), collected.kept, collected.leftovers),
+        (1, 0, 0)
+    );
+}
+
+#[test]
+fn leases_end_and_their_ports_are_granted_again() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let now = Ttl::For(Duration::ZERO);
+    let kept = keeper.request().ttl(now).keep().unwrap();
+    let port = kept.reservations[0].port;
+    assert_eq!(
+        states(&keeper),
+        [(port.number(), "Leased Stale(LeaseOver)".into())]
+    );
+    let again = keeper
+        .request()
+        .preferred(port)
+        .strict()
+        .ttl(Ttl::Never)
+        .keep()
+        .unwrap();
+    assert!(again.reservations[0].fence > kept.reservations[0].fence);
+    assert_eq!(states(&keeper), [(port.number(), "Leased Alive".into())]);
+}
+
+#[test]
+fn a_file_that_can_not_be_written_undoes_the_reservation() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path(".env"), "PORT=none\n").unwrap();
+    // What is wrong with the file itself is found before a port is taken.
+    let check = |keeper: &PortKeeper, env: &Path, kind| {
+        for hold in [false, true] {
+            let mut request = keeper.request().write_env("PORT").env_path(env);
+            if hold {
+                request = request.hold();
+            }
+            let refused = request.keep().unwrap_err();
+            assert_eq!(refused.kind(), kind, "{refused}");
+            assert_eq!(states(keeper), []);
+        }
+        let refused = keeper
+            .request()
+            .write_env("PORT")
+            .env_path(env)
+            .hold()
+            .reserve();
+        assert_eq!(refused.unwrap_err().kind(), kind);
+        assert_eq!(states(keeper), []);
+    };
+    check(&keeper(&folder), &path("missing/.env"), ErrorKind::Io);
+    // Where there is no place for the backup, that shows when the reservation is made already.
+    std::fs::create_dir_all(path("state")).unwrap();
+    std::fs::write(path("state/backups"), "a file in the folder's place").unwrap();
+    check(&keeper(&folder), &path(".env"), ErrorKind::Permission);
+    assert_eq!(
+        std::fs::read_to_string(path(".env")).unwrap(),
+        "PORT=none\n"
+    );
+}
+
+#[test]
+fn a_request_that_contradicts_itself_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let requests = [
+        keeper.request().count(0),
+        keeper.request().strict(),
+        keeper.request().count(2).write_env("A"),
+        keeper
+            .request()
+            .count(3)
+            .write_json("config.json", "/a")
+            .write_json("config.json", "/b"),
+        keeper.request().until(u32::MAX),
+    ];
+    for request in requests {
+        let refused = request.keep().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Usage, "{refused}");
+    }
+    assert_eq!(states(&keeper), []);
+}
