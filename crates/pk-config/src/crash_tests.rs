@@ -312,9 +312,12 @@ fn without_its_copy_a_file_is_left_alone_until_somebody_decides() {
     else {
         panic!("not stuck")
     };
-    assert_eq!((path, copy), (&home.path(".env"), &kept[0].path));
+    assert_eq!(
+        (path, copy),
+        (&home.path(".env"), &Some(kept[0].path.clone()))
+    );
     let again = || home.transaction("rename").commit(SystemTime::now());
-    assert!(matches!(again(), Err(Error::Unrecovered { .. })));
+    assert!(matches!(again(), Err(Error::Unrecovered(_))));
     let other = Rewrite::env(home.path("other.env"))
         .set("A", "1")
         .create(Create::IfMissing);
@@ -322,6 +325,55 @@ fn without_its_copy_a_file_is_left_alone_until_somebody_decides() {
     fs::remove_file(journal).unwrap();
     again().unwrap();
     assert_eq!(home.held(), Held::New);
+}
+
+/// Something else in the place of a file must not keep all other files from being changed.
+#[test]
+fn a_file_that_cannot_be_put_back_stops_nobody_else() {
+    let home = Home::new();
+    assert!(home.kill_at("commit", "rename", "replaced:1"));
+    fs::remove_file(home.path("config.json")).unwrap();
+    fs::create_dir(home.path("config.json")).unwrap();
+    let recovered = home.recover();
+    assert_eq!(recovered.left, [home.path("config.json")]);
+    assert_eq!(
+        (home.read(".env").unwrap().as_str(), home.read("new.env")),
+        (OLD_ENV, None)
+    );
+    home.assert_tidy();
+
+    let home = Home::new();
+    assert!(home.kill_at("commit", "rename", "replaced:1"));
+    let aside = home.path("aside");
+    fs::create_dir(&aside).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(aside.join("files"))
+        .unwrap();
+    let journals = home.state.path().join("txn");
+    let [journal] = &fs::read_dir(&journals).unwrap().collect::<Vec<_>>()[..] else {
+        panic!("not one")
+    };
+    let journal = journal.as_ref().unwrap().path();
+    // The way to one of the files now leads through a file.
+    let text = fs::read_to_string(&journal).unwrap();
+    let text = text.replace(
+        &format!("{}\",\"folder_identity", home.root.display()),
+        &format!("{}/aside/files/x\",\"folder_identity", home.root.display()),
+    );
+    fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(&journal)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    assert_eq!(home.recover().stuck.len(), 3);
+    Rewrite::env(home.path(".env"))
+        .set("A", "1")
+        .commit(&home.state, SystemTime::now())
+        .unwrap();
 }
 
 /// Nobody else can open a private file at any moment: whatever is made beside it is made with no

@@ -9,6 +9,7 @@ use pk_fs::{folder, lock};
 
 use crate::dotenv;
 use crate::edit::Error as EditError;
+use crate::recovery::Stuck;
 
 /// Why files were not written. Unless it says otherwise, all of them are as they were.
 #[derive(Debug, thiserror::Error)]
@@ -78,20 +79,13 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
-    /// A change of this file was cut short, and the copy from which it could be taken back is gone.
+    /// A change of this file was cut short and could not be taken back.
     #[error(
-        "an interrupted change of {} cannot be taken back: its copy {} is missing",
-        path.display(),
-        copy.display()
+        "an interrupted change of {} could not be taken back; {} tells of it",
+        .0.path.display(),
+        .0.journal.display()
     )]
-    Unrecovered {
-        /// The file.
-        path: PathBuf,
-        /// Where its old bytes were kept.
-        copy: PathBuf,
-        /// The journal that tells of the change; removing it gives the file up as it is.
-        journal: PathBuf,
-    },
+    Unrecovered(Stuck),
     /// The change failed, and some files could not be put back.
     #[error("{} could not be put back", list(left))]
     NotUndone {
@@ -142,7 +136,7 @@ impl Error {
             }
             Error::NoBackup { .. } | Error::AmbiguousBackup { .. } => ErrorKind::Usage,
             Error::NotUndone { source, .. } => source.kind(),
-            Error::Missing { .. } | Error::Unrecovered { .. } | Error::Lock(_) => ErrorKind::Io,
+            Error::Missing { .. } | Error::Unrecovered(_) | Error::Lock(_) => ErrorKind::Io,
         }
     }
 

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use pk_fs::lock::Wait;
 use pk_fs::replace::{DurableError, Target};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::digest::Digest;
-use crate::journal::{self, Entry, Journal, Phase};
+use crate::journal::{self, Entry, Journal, Old, Phase};
 use crate::steps::reached;
 use crate::undo::{Holds, look, put_back};
 use crate::{Error, State, Strategy, backup};
@@ -22,8 +22,7 @@ pub struct Recovered {
     pub rolled_back: Vec<String>,
     /// Files that somebody else has changed since, and that were left as they are.
     pub left: Vec<PathBuf>,
-    /// Files that can't be put back, because the copy is missing, and are not written to before
-    /// that is settled.
+    /// Files that can't be put back, and are not written to before that is settled.
     pub stuck: Vec<Stuck>,
 }
 
@@ -32,8 +31,8 @@ pub struct Recovered {
 pub struct Stuck {
     /// The file.
     pub path: PathBuf,
-    /// Where its old bytes were kept.
-    pub copy: PathBuf,
+    /// Where its old bytes were kept; none where there was no file.
+    pub copy: Option<PathBuf>,
     /// The journal that tells of the change; removing it gives the file up as it is.
     pub journal: PathBuf,
 }
@@ -63,64 +62,87 @@ pub fn recover(state: &State, wait: Wait, now: SystemTime) -> Result<Recovered, 
 /// every journal is that of a dead process.
 pub(crate) fn roll_back(state: &State, now: SystemTime) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
-    for mut journal in Journal::all(state)? {
-        for entry in &journal.page.entries {
-            sweep(entry);
-        }
+    for journal in Journal::all(state)? {
+        journal.page.entries.iter().for_each(sweep);
         match journal.page.state {
-            Phase::RolledBack => continue,
-            Phase::Committed => {
-                journal.close()?;
-                continue;
-            }
-            Phase::Prepared => {}
-        }
-        let files: Vec<File<'_>> = journal
-            .page
-            .entries
-            .iter()
-            .map(File::find)
-            .collect::<Result<_, _>>()?;
-        if files.iter().all(|file| file.holds == Holds::New) {
-            debug!(journal = %journal.path().display(), "all files are new: finished");
-            journal.close()?;
-            continue;
-        }
-        let stuck: Vec<Stuck> = files
-            .iter()
-            .filter_map(|file| file.stuck(&journal))
-            .collect();
-        if !stuck.is_empty() {
-            recovered.stuck.extend(stuck);
-            continue;
-        }
-        for (index, file) in files.iter().enumerate() {
-            recovered.left.extend(file.take_back(state, now)?);
-            reached("taken-back", index);
-        }
-        drop(files);
-        match journal.page.tag {
-            Some(_) => journal.mark(Phase::RolledBack)?,
-            None => journal.close()?,
+            Phase::RolledBack => {}
+            Phase::Committed => journal.close()?,
+            Phase::Prepared => settle(journal, state, now, &mut recovered)?,
         }
     }
     journal::sweep(state)?;
     Ok(recovered)
 }
 
+/// Finishes or takes back one change. Where a file can't be put back, the journal stays.
+fn settle(
+    mut journal: Journal,
+    state: &State,
+    now: SystemTime,
+    recovered: &mut Recovered,
+) -> Result<(), Error> {
+    let found = journal.page.entries.iter().map(File::find);
+    let files: Vec<Result<File<'_>, Error>> = found.collect();
+    if files
+        .iter()
+        .flatten()
+        .filter(|file| file.holds == Holds::New)
+        .count()
+        == files.len()
+    {
+        debug!(journal = %journal.path().display(), "all files are new: finished");
+        return journal.close();
+    }
+    // Before the first is put back: rather none than some.
+    let mut stuck: Vec<Stuck> = Vec::new();
+    for (entry, file) in journal.page.entries.iter().zip(&files) {
+        match file {
+            Ok(file) if !file.is_stuck() => {}
+            Ok(_) => stuck.push(Stuck::of(entry, &journal)),
+            Err(error) => {
+                warn!(path = %entry.path().display(), %error, "can't be put back");
+                stuck.push(Stuck::of(entry, &journal));
+            }
+        }
+    }
+    if stuck.is_empty() {
+        for (index, file) in files.iter().flatten().enumerate() {
+            match file.take_back(state, now) {
+                Ok(left) => recovered.left.extend(left),
+                Err(error) => {
+                    warn!(path = %file.entry.path().display(), %error, "can't be put back");
+                    stuck.push(Stuck::of(file.entry, &journal));
+                }
+            }
+            reached("taken-back", index);
+        }
+    }
+    if !stuck.is_empty() {
+        recovered.stuck.extend(stuck);
+        return Ok(());
+    }
+    match journal.page.tag {
+        Some(_) => journal.mark(Phase::RolledBack),
+        None => journal.close(),
+    }
+}
+
 /// Refuses to write to a file whose interrupted change could not be taken back.
 pub(crate) fn check_settled(stuck: &[Stuck], real: &Path) -> Result<(), Error> {
     match stuck.iter().find(|stuck| stuck.path == real) {
         None => Ok(()),
-        Some(Stuck {
-            path,
+        Some(stuck) => Err(Error::Unrecovered(stuck.clone())),
+    }
+}
+
+impl Stuck {
+    fn of(entry: &Entry, journal: &Journal) -> Stuck {
+        let copy = entry.old.as_ref().map(Old::copy);
+        Stuck {
+            path: entry.path(),
             copy,
-            journal,
-        }) => Err(Error::Unrecovered {
-            path: path.clone(),
-            copy: copy.clone(),
-            journal: journal.clone(),
-        }),
+            journal: journal.path(),
+        }
     }
 }
 
@@ -179,14 +201,9 @@ impl File<'_> {
         self.holds == Holds::New || (self.holds == Holds::Neither && is_torn())
     }
 
-    fn stuck(&self, journal: &Journal) -> Option<Stuck> {
-        let copy = self.entry.old.as_ref()?.copy();
-        let is_stuck = self.is_changed() && self.old().is_none();
-        is_stuck.then(|| Stuck {
-            path: self.entry.path(),
-            copy,
-            journal: journal.path(),
-        })
+    /// Whether it has to be put back, and the copy is not what it was.
+    fn is_stuck(&self) -> bool {
+        self.is_changed() && self.entry.old.is_some() && self.old().is_none()
     }
 
     /// The old bytes, if they are what they were.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use pk_fs::folder::{Folder, Trust};
 use pk_fs::lock::{LockFile, Wait};
 use pk_fs::replace::{DurableError, Target, durable};
+use pk_fs::stage;
 use tracing::debug;
 
 use crate::Error;
@@ -34,20 +35,48 @@ impl State {
         &self.path
     }
 
-    /// Removes what killed processes left beside the files that were written last, and returns how
-    /// many such leftovers there were. Every write does so for its own folders.
+    /// Removes what killed processes left beside the files that were written last and in this
+    /// folder, and returns how many such leftovers there were. Every write of a file does so for
+    /// its own folder.
     ///
     /// # Errors
-    /// The list of those folders can't be read.
+    /// The list of the files written last can't be read.
     pub fn sweep(&self) -> Result<usize, Error> {
-        let swept = |path: PathBuf| match Target::resolve(&path).map(|target| target.sweep()) {
-            Ok(Ok(count)) => count,
-            answer => {
-                debug!(path = %path.display(), ?answer, "a folder could not be swept");
-                0
-            }
+        let beside = |path: PathBuf| match Target::resolve(&path) {
+            Ok(target) => target.sweep(),
+            // It is gone, with all that was beside it.
+            Err(_) => Ok(0),
         };
-        Ok(self.recent()?.into_iter().map(swept).sum())
+        let inside = |path: PathBuf| match Folder::open(&path) {
+            Ok(folder) => stage::sweep(&folder),
+            Err(_) => Ok(0),
+        };
+        let swept = self.recent()?.into_iter().map(beside);
+        let swept = swept.chain(self.folders().into_iter().map(inside));
+        let count = swept.map(|swept| {
+            swept.unwrap_or_else(|error| {
+                debug!(%error, "a folder could not be swept");
+                0
+            })
+        });
+        Ok(count.sum())
+    }
+
+    /// This folder and those in it, as far as they can be read.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.path.clone()];
+        let mut at = 0;
+        while let Some(folder) = folders.get(at) {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            let inner = entries.filter(|entry| {
+                entry.file_type().is_ok_and(|kind| kind.is_dir())
+                    && !stage::is_stage(&entry.file_name())
+            });
+            let inner: Vec<_> = inner.map(|entry| entry.path()).collect();
+            folders.extend(inner);
+            at += 1;
+        }
+        folders
     }
 
     /// Runs `work` while nobody else of this user's changes files.

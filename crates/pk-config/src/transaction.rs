@@ -50,7 +50,7 @@ pub struct Written {
     pub keys: Vec<String>,
     /// Whether it holds other bytes than before. If not, it was not touched.
     pub changed: bool,
-    /// How the bytes got there.
+    /// How the bytes got there; where nothing changed, [`Strategy::Rename`].
     pub strategy: Strategy,
     /// Where what it held is kept.
     pub backup: Option<PathBuf>,

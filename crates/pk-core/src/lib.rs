@@ -50,3 +50,8 @@ pub use probe::Walk;
 pub use process::{ProcessId, ProcessState};
 pub use protocol::Protocol;
 pub use range::PortRange;
+
+/// A process that a test starts has copies of all sockets until it has become its program. Tests that
+/// need a port to be free at once hold this shared, those that start processes alone.
+#[cfg(test)]
+static PROCESSES: std::sync::RwLock<()> = std::sync::RwLock::new(());

@@ -103,6 +103,7 @@ mod tests {
 
     #[test]
     fn a_walk_passes_over_what_listens_on_any_address() {
+        let _no_process_starts = crate::PROCESSES.read();
         for address in [
             "127.0.0.1:0",
             "127.0.0.2:0",
@@ -127,6 +128,7 @@ mod tests {
 
     #[test]
     fn a_claim_keeps_the_port_until_it_is_dropped() {
+        let _no_process_starts = crate::PROCESSES.read();
         let mut walk = Walk::new();
         let mut taken = crate::PortRange::DEFAULT
             .ports_from(std::process::id())

@@ -209,11 +209,13 @@ mod tests {
 
     #[test]
     fn a_child_is_alive_then_gone_even_before_it_is_reaped() {
+        let starting = crate::PROCESSES.write();
         let machine = Machine::here();
         let mut child = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())
             .spawn()
             .expect("cat is everywhere");
+        drop(starting);
         let id = ProcessId::of(child.id(), &machine)
             .unwrap()
             .expect("it runs");

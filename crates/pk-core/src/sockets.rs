@@ -156,6 +156,7 @@ mod tests {
 
     #[test]
     fn a_listener_is_found_and_gone_when_closed() {
+        let _no_process_starts = crate::PROCESSES.read();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
         let inode = rustix::fs::fstat(&listener).unwrap().st_ino;
@@ -175,6 +176,7 @@ mod tests {
 
     #[test]
     fn a_bound_socket_is_found_where_the_kernel_tells() {
+        let _no_process_starts = crate::PROCESSES.read();
         let mut walk = crate::Walk::new();
         let (port, _claim) = crate::PortRange::DEFAULT
             .ports_from(std::process::id().wrapping_mul(7))
@@ -189,6 +191,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_would_never_say_is_no_message() {
+        let _no_process_starts = crate::PROCESSES.read();
         assert!(message(&[]).is_none());
         assert!(message(&[0xff; 20]).is_none());
         assert!(message(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_none());

@@ -138,12 +138,18 @@ pub fn sweep(parent: impl AsFd) -> io::Result<usize> {
     for entry in Dir::new(readable)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name.as_bytes().starts_with(PREFIX.as_bytes()) && is_dead(parent, name)? {
+        if is_stage(name) && is_dead(parent, name)? {
             remove(parent, name)?;
             swept += 1;
         }
     }
     Ok(swept)
+}
+
+/// Whether a folder of this name is a stage.
+#[must_use]
+pub fn is_stage(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(PREFIX.as_bytes())
 }
 
 /// Whether a stage is one of this user's and nobody uses it.

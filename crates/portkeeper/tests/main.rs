@@ -7,6 +7,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portkeeper::fs::lock::{LockFile, Wait};
@@ -25,6 +26,13 @@ fn holder_process() {
     if std::env::args().any(|word| word == AS_HOLDER) {
         holder::serve().unwrap();
     }
+}
+
+/// A process that another test starts has copies of all sockets until it has become its program, so
+/// that a port is not free at once. These tests take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn keeper(folder: &TempDir) -> PortKeeper {
@@ -69,6 +77,7 @@ fn is_bindable(port: u16) -> bool {
 
 #[test]
 fn a_guard_holds_its_port_until_it_is_dropped() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let guard = held(&keeper);
@@ -87,6 +96,7 @@ fn a_guard_holds_its_port_until_it_is_dropped() {
 
 #[test]
 fn a_guard_that_does_not_hold_leaves_the_port_to_be_bound() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let guard = keeper.request().reserve().unwrap();
@@ -105,6 +115,7 @@ fn a_guard_that_does_not_hold_leaves_the_port_to_be_bound() {
 
 #[test]
 fn the_listener_is_the_socket_that_held_the_port() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let guard = held(&keeper);
@@ -125,6 +136,7 @@ fn the_listener_is_the_socket_that_held_the_port() {
 
 #[test]
 fn several_ports_are_had_together_or_not_at_all() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let first = held(&keeper);
@@ -145,6 +157,7 @@ fn several_ports_are_had_together_or_not_at_all() {
 
 #[test]
 fn a_hold_that_is_kept_outlives_its_guard() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let guard = held(&keeper);
@@ -164,6 +177,7 @@ fn a_hold_that_is_kept_outlives_its_guard() {
 
 #[test]
 fn without_a_holder_command_a_lease_is_kept_and_the_hold_given_up() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = PortKeeper::at(folder.path().join("registry.json")).unwrap();
     let guard = held(&keeper);
@@ -177,6 +191,7 @@ fn without_a_holder_command_a_lease_is_kept_and_the_hold_given_up() {
 
 #[test]
 fn a_holder_that_can_not_be_started_leaves_nothing() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     for program in ["/nonexistent/program", "/bin/false"] {
@@ -199,6 +214,7 @@ fn a_holder_that_can_not_be_started_leaves_nothing() {
 
 #[test]
 fn a_guard_that_is_dropped_while_the_registry_is_locked_is_seen_to_have_ended() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let guard = held(&keeper);
@@ -219,6 +235,7 @@ fn a_guard_that_is_dropped_while_the_registry_is_locked_is_seen_to_have_ended() 
 
 #[test]
 fn leases_end_and_their_ports_are_granted_again() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let now = Ttl::For(Duration::ZERO);
@@ -241,6 +258,7 @@ fn leases_end_and_their_ports_are_granted_again() {
 
 #[test]
 fn a_file_that_can_not_be_written_undoes_the_reservation() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path(".env"), "PORT=none\n").unwrap();
@@ -277,6 +295,7 @@ fn a_file_that_can_not_be_written_undoes_the_reservation() {
 
 #[test]
 fn a_request_that_contradicts_itself_is_refused() {
+    let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
     let requests = [

@@ -1,6 +1,8 @@
-//! Files on which a rename fails: mounted ones, and full disks. In a mount namespace of their own.
+//! Files that can't be renamed over: mounted ones, on full disks, in folders of others. In a mount
+//! namespace of their own, or as another user.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -9,6 +11,8 @@ use pk_config::{Create, ErrorKind, InPlace, Rewrite, State, Strategy};
 use crate::home::{Home, at, is_root, skip};
 
 const ROOT: &str = "PK_CONFIG_TEST_MOUNTS";
+const OTHERS: &str = "PK_CONFIG_TEST_OTHERS";
+const NOBODY: u32 = 65534;
 
 /// Starts this test again in a namespace where `$1/.env` is a mount of `$1/host`, `$1/full` a disk
 /// of 64 KiB, and `$1/ro` read-only.
@@ -105,4 +109,80 @@ fn inside(root: &Path) {
         source.contains("Read-only file system"),
         "{error}: {source}"
     );
+}
+
+/// Starts this test again as another user, whose folder has a file of root's that all may write, and
+/// a file of that user's in a folder that nobody may.
+#[test]
+fn files_of_others_and_folders_of_others() {
+    let name = "files_of_others_and_folders_of_others";
+    if let Ok(root) = std::env::var(OTHERS) {
+        return as_another_user(Path::new(&root));
+    }
+    if !is_root(name) {
+        return;
+    }
+    let home = Home::new();
+    home.write("foreign.env", "A=1\n");
+    home.chmod("foreign.env", 0o666);
+    fs::create_dir(home.path("closed")).unwrap();
+    home.write("closed/.env", "A=1\n");
+    for path in ["closed/.env", "closed", "", ".."] {
+        chown(home.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    home.chmod("closed", 0o555);
+    let nobody = NOBODY.to_string();
+    let output = Command::new("setpriv")
+        .args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "mounts::files_of_others_and_folders_of_others"])
+        .env(OTHERS, home.path(""))
+        .output();
+    match output {
+        Ok(output) if matches!(output.status.code(), Some(126 | 127)) => {
+            skip(name, "another user can't run this program");
+        }
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+            assert_eq!(
+                (home.read("foreign.env"), home.read("closed/.env")),
+                ("A=2\n".into(), "A=2\n".into())
+            );
+            assert_eq!(
+                (
+                    home.meta("foreign.env").uid(),
+                    home.meta("closed/.env").uid()
+                ),
+                (0, NOBODY)
+            );
+        }
+        Err(error) => skip(name, &error.to_string()),
+    }
+}
+
+fn as_another_user(root: &Path) {
+    let state = State::at(root.join("../state"));
+    for (path, why) in [
+        ("foreign.env", "it would change its owner"),
+        ("closed/.env", "no file can be made beside it"),
+    ] {
+        let rewrite = Rewrite::env(root.join(path)).set("A", "2");
+        let error = rewrite
+            .clone()
+            .in_place(InPlace::Never)
+            .commit(&state, at(0))
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with(&format!("can only be written in place: {why}")),
+            "{error}"
+        );
+        let written = rewrite.commit(&state, at(1)).unwrap();
+        assert_eq!(written.strategy, Strategy::InPlace);
+    }
 }

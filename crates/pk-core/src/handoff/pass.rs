@@ -74,6 +74,7 @@ mod tests {
 
     #[test]
     fn what_arrives_is_the_same_socket() {
+        let _no_process_starts = crate::PROCESSES.read();
         let (here, mut there) = UnixStream::pair().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -91,6 +92,7 @@ mod tests {
 
     #[test]
     fn too_many_and_nothing_are_refused() {
+        let _no_process_starts = crate::PROCESSES.read();
         let (here, _there) = UnixStream::pair().unwrap();
         let many = [here.as_fd(); MOST + 1];
         assert_eq!(

@@ -50,6 +50,7 @@ fn challenge(port: Port, expect: io::ErrorKind) {
 
 #[test]
 fn nobody_else_binds_a_held_port_and_clients_are_refused() {
+    let _no_process_starts = crate::PROCESSES.read();
     for (salt, host) in ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"]
         .iter()
         .enumerate()
@@ -75,6 +76,7 @@ fn nobody_else_binds_a_held_port_and_clients_are_refused() {
 
 #[test]
 fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
+    let _no_process_starts = crate::PROCESSES.read();
     for (salt, host) in ["127.0.0.1", "::1", "0.0.0.0"].iter().enumerate() {
         let hold = hold(host, Coverage::Host, 40 + salt as u32);
         let expect = SocketAddr::new(host.parse().unwrap(), hold.port().number());
@@ -90,6 +92,7 @@ fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
 
 #[test]
 fn a_hold_of_everything_gives_no_narrower_socket() {
+    let _no_process_starts = crate::PROCESSES.read();
     let hold = hold("127.0.0.1", Coverage::Everywhere, 50);
     assert!(matches!(hold.listener(), Err(Error::Wider { .. })));
     assert!(matches!(hold.into_listener(), Err(Error::Wider { .. })));
@@ -107,6 +110,7 @@ fn leave_time_wait(port: Port) {
 
 #[test]
 fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_number() {
+    let _no_process_starts = crate::PROCESSES.read();
     for (salt, coverage) in [(60, Coverage::Host), (61, Coverage::Everywhere)] {
         let port = some_port(salt);
         leave_time_wait(port);
@@ -123,6 +127,7 @@ fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_numbe
 
 #[test]
 fn a_server_about_to_start_is_no_leftover() {
+    let _no_process_starts = crate::PROCESSES.read();
     let port = some_port(70);
     let starting = probe::open(Host::default().address(), Stack::Single).unwrap();
     starting.set_reuse_address(true).unwrap();
@@ -141,6 +146,7 @@ fn a_server_about_to_start_is_no_leftover() {
 
 #[test]
 fn a_port_used_elsewhere_is_held_on_the_hosts_addresses_when_asked_for_by_number() {
+    let _no_process_starts = crate::PROCESSES.read();
     let port = some_port(80);
     let Ok(_elsewhere) = serve("127.0.0.9", port) else {
         println!("skipped: no 127.0.0.9 here");
@@ -154,6 +160,7 @@ fn a_port_used_elsewhere_is_held_on_the_hosts_addresses_when_asked_for_by_number
 
 #[test]
 fn an_address_of_another_machine_is_refused() {
+    let _no_process_starts = crate::PROCESSES.read();
     // TEST-NET-1, RFC 5737: nobody has it.
     let host: Host = "192.0.2.1".parse().unwrap();
     let taken = Hold::acquire(host, some_port(90), Coverage::Host, Origin::Number);

@@ -2,6 +2,11 @@
 //! everything that made the file theirs is kept: symlinks, mode, owner, extended attributes, ACLs.
 //! Never decides what the new bytes are, and never touches a FIFO, a device or a directory.
 //!
+//! # Limitations
+//! A rename on the host does not reach a container into which the file alone is mounted: it keeps
+//! the old one, and nothing here can tell. Names in an open directory are given to atomicwrites
+//! through `/proc/self/fd`, so without `/proc` (proc(5)) nothing is replaced.
+//!
 //! ```
 //! use pk_fs::replace::{Like, Target};
 //!

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Key, Purpose, SCHEMA, Unreadable, VERSION};
+use super::{Key, Purpose, SCHEMA, Unreadable, VERSION, printable};
 
 /// The fields that say where a file comes from, as they stand in it.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ fn number(raw: &RawValue) -> Option<u64> {
 
 fn foreign(field: &str, value: &RawValue) -> Unreadable {
     let value: String = value.get().chars().take(80).collect();
-    Unreadable::Foreign(format!("{field} {}", value.escape_debug()))
+    Unreadable::Foreign(format!("{field} {}", printable(&value)))
 }
 
 struct Seek<'o, 't>(&'o mut Origin<'t>);

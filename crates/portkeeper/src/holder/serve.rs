@@ -80,10 +80,10 @@ impl Holder {
             },
             None => None,
         };
-        // From here on nothing ties this process to the one that started it.
-        message::say(&starter, &Answer::Ready)?;
+        // Nothing ties this process to the one that started it when that one goes on.
         let nothing = std::fs::File::open("/dev/null")?;
         rustix::stdio::dup2_stdin(&nothing)?;
+        message::say(&starter, &Answer::Ready)?;
         Ok(Some(Holder {
             registry: Registry::at(orders.registry()),
             orders,

@@ -3,7 +3,7 @@
 
 use super::*;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Sound,
     Foreign,
