@@ -13,15 +13,18 @@
 mod answer;
 pub mod console;
 mod env;
+mod files;
 mod object;
 mod ports;
 pub mod process;
+pub mod strace;
 mod terminal;
 
 use std::io::{self, Write as _};
 
 pub use answer::Answer;
 pub use env::{TestEnv, has};
+pub use files::{Imprint, shown};
 pub use object::Object;
 pub use ports::{Ports, has_ipv6, is_free};
 

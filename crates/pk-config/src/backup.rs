@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use pk_fs::replace::{DurableError, Original, Target};
+use pk_fs::utc;
 use tracing::debug;
 
 use crate::digest::Digest;
 use crate::rewrite::diff;
-use crate::stamp::{self, stamp};
 use crate::{Create, Error, MAX_FILE_BYTES, Rewrite, State, Transaction, Written};
 
 /// One state of a file that was kept.
@@ -111,7 +111,11 @@ pub(crate) fn keep(
     // The name of a file may be as long as a name can be.
     name.truncate(MAX_NAME);
     let mut name = OsString::from_vec(name);
-    name.push(format!(".{}.{}", stamp(now), digest.short(HASH_DIGITS)));
+    name.push(format!(
+        ".{}.{}",
+        utc::stamp(now),
+        digest.short(HASH_DIGITS)
+    ));
     State::write(&folder, &name, original.bytes())?;
     let path = shelf.join(name);
     let failed = |source| State::failed("verify the backup", &path, source);
@@ -178,7 +182,7 @@ const BACKUPS: &str = "backups";
 const OWNER: &str = "path.txt";
 
 const HASH_DIGITS: usize = 8;
-const ID_LENGTH: usize = stamp::LENGTH + 1 + HASH_DIGITS;
+const ID_LENGTH: usize = utc::STAMP_LENGTH + 1 + HASH_DIGITS;
 const MAX_NAME: usize = 200;
 
 const MAX_PER_FILE: usize = 10;
@@ -283,7 +287,7 @@ fn kept(shelf: &Path) -> Result<Vec<Backup>, Error> {
 
 fn is_id(id: &str) -> bool {
     let bytes = id.as_bytes();
-    id.len() == ID_LENGTH && bytes[8] == b'T' && bytes[stamp::LENGTH - 1] == b'Z'
+    id.len() == ID_LENGTH && bytes[8] == b'T' && bytes[utc::STAMP_LENGTH - 1] == b'Z'
 }
 
 /// The paths in a folder that need not exist.

@@ -84,7 +84,6 @@ pub mod json;
 mod position;
 pub mod recovery;
 mod rewrite;
-mod stamp;
 mod state;
 mod steps;
 mod transaction;

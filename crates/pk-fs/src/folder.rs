@@ -73,16 +73,28 @@ impl Folder {
     /// [`Error::Missing`], or [`Error::Io`] where it is no directory or may not be entered.
     pub fn open(path: &Path) -> Result<Folder, Error> {
         // An empty path is what Path::parent gives for a bare file name.
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let failed = |action, source: Errno| match source {
             Errno::NOENT => Error::Missing { path: path.into() },
-            _ => Error::Io { action, path: path.into(), source: source.into() },
+            _ => Error::Io {
+                action,
+                path: path.into(),
+                source: source.into(),
+            },
         };
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let descriptor = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(|source| failed("open", source))?;
         let stat = rustix::fs::fstat(&descriptor).map_err(|source| failed("examine", source))?;
-        Ok(Folder { descriptor, path: path.into(), stat })
+        Ok(Folder {
+            descriptor,
+            path: path.into(),
+            stat,
+        })
     }
 
     /// Opens a folder and creates it, and the folders on the way to it, where they are missing:
@@ -95,7 +107,10 @@ impl Folder {
             Err(Error::Missing { .. }) => {}
             answer => return answer,
         }
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
             Folder::ensure(parent)?;
         }
         let failed = |source: Errno| Error::Io {
@@ -143,13 +158,20 @@ impl AsFd for Folder {
 fn judge(stat: &Stat, me: u32, is_private_group: impl Fn(u32) -> bool) -> Trust {
     let mode = Mode::from_raw_mode(stat.st_mode);
     if mode.contains(Mode::WOTH) {
-        return if mode.contains(Mode::SVTX) { Trust::Sticky } else { Trust::Everybody };
+        return if mode.contains(Mode::SVTX) {
+            Trust::Sticky
+        } else {
+            Trust::Everybody
+        };
     }
     let gid = stat.st_gid;
     if mode.contains(Mode::WGRP) && !is_private_group(gid) {
         return match mode.contains(Mode::SVTX) {
             true => Trust::Sticky,
-            false => Trust::Group { gid, setgid: mode.contains(Mode::SGID) },
+            false => Trust::Group {
+                gid,
+                setgid: mode.contains(Mode::SGID),
+            },
         };
     }
     if stat.st_uid != me && stat.st_uid != 0 {
@@ -180,9 +202,33 @@ mod tests {
         check(0o700, 1000, 1000, Trust::Private);
         check(0o755, 0, 0, Trust::Private);
         check(0o775, 1000, 1000, Trust::Private);
-        check(0o775, 1000, 50, Trust::Group { gid: 50, setgid: false });
-        check(0o2770, 1000, 50, Trust::Group { gid: 50, setgid: true });
-        check(0o2770, 1001, 50, Trust::Group { gid: 50, setgid: true });
+        check(
+            0o775,
+            1000,
+            50,
+            Trust::Group {
+                gid: 50,
+                setgid: false,
+            },
+        );
+        check(
+            0o2770,
+            1000,
+            50,
+            Trust::Group {
+                gid: 50,
+                setgid: true,
+            },
+        );
+        check(
+            0o2770,
+            1001,
+            50,
+            Trust::Group {
+                gid: 50,
+                setgid: true,
+            },
+        );
         check(0o3770, 1000, 50, Trust::Sticky);
         check(0o1777, 0, 0, Trust::Sticky);
         check(0o777, 1000, 1000, Trust::Everybody);
@@ -198,7 +244,10 @@ mod tests {
         let folder = Folder::ensure(&deep).unwrap();
         assert_eq!(folder.trust(), Trust::Private);
         for made in [temp.path().join("a"), deep] {
-            assert_eq!(made.metadata().unwrap().permissions().mode() & 0o7777, 0o700);
+            assert_eq!(
+                made.metadata().unwrap().permissions().mode() & 0o7777,
+                0o700
+            );
         }
     }
 }

@@ -35,3 +35,4 @@ pub mod lock;
 pub mod replace;
 pub mod stage;
 mod sys;
+pub mod utc;

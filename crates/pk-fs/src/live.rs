@@ -38,11 +38,8 @@ impl LiveFile {
     /// # Errors
     /// The system's reason; `AlreadyExists` where there is such a file.
     pub fn create(folder: &Folder, name: &Path) -> io::Result<LiveFile> {
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
         rustix::fs::fchmod(&file, mode)?;

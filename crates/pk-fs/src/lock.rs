@@ -103,7 +103,10 @@ fn describe(holder: Option<&Holder>) -> String {
     match holder {
         None => "another process".into(),
         Some(Holder { pid, command: None }) => format!("process {pid}"),
-        Some(Holder { pid, command: Some(command) }) => format!("process {pid} ({command})"),
+        Some(Holder {
+            pid,
+            command: Some(command),
+        }) => format!("process {pid} ({command})"),
     }
 }
 
@@ -135,7 +138,12 @@ impl LockFile<'static> {
     #[must_use]
     pub fn sidecar(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        LockFile { base: CWD, name: path.clone(), path, kind: Kind::Sidecar }
+        LockFile {
+            base: CWD,
+            name: path.clone(),
+            path,
+            kind: Kind::Sidecar,
+        }
     }
 }
 
@@ -155,7 +163,12 @@ impl<'f> LockFile<'f> {
     fn within(folder: &'f Folder, name: &Path, kind: Kind) -> Self {
         use std::os::fd::AsFd;
         let path = folder.path().join(name);
-        LockFile { base: folder.as_fd(), name: name.into(), path, kind }
+        LockFile {
+            base: folder.as_fd(),
+            name: name.into(),
+            path,
+            kind,
+        }
     }
 
     /// Locks the file, runs `work`, and unlocks it.
@@ -182,7 +195,11 @@ impl<'f> LockFile<'f> {
             let mut lock = fd_lock::RwLock::new(Arc::clone(&file));
             match lock.try_write() {
                 Ok(_guard) => {
-                    let locked = Locked { file: &file, lock: self, stat };
+                    let locked = Locked {
+                        file: &file,
+                        lock: self,
+                        stat,
+                    };
                     if self.leads_to(&locked)? {
                         return Ok(work(&locked));
                     }
@@ -195,7 +212,11 @@ impl<'f> LockFile<'f> {
             let queued = Queued::wait(lock, deadline)
                 .map_err(|error| self.failed("lock", error))?
                 .ok_or_else(|| self.timeout(&stat))?;
-            let locked = Locked { file: &file, lock: self, stat };
+            let locked = Locked {
+                file: &file,
+                lock: self,
+                stat,
+            };
             if self.leads_to(&locked)? {
                 let value = work(&locked);
                 queued.unlock();
@@ -214,17 +235,18 @@ impl<'f> LockFile<'f> {
             Kind::Data => OFlags::RDONLY,
         };
         loop {
-            let opened = match rustix::fs::openat(self.base, &self.name, access | common, Mode::empty()) {
-                Err(Errno::NOENT) if self.kind == Kind::Sidecar => match self.create(common) {
-                    Err(Errno::EXIST) => continue,
-                    created => created,
-                },
-                opened => opened,
-            };
+            let opened =
+                match rustix::fs::openat(self.base, &self.name, access | common, Mode::empty()) {
+                    Err(Errno::NOENT) if self.kind == Kind::Sidecar => match self.create(common) {
+                        Err(Errno::EXIST) => continue,
+                        created => created,
+                    },
+                    opened => opened,
+                };
             let descriptor = opened.map_err(|error| match error {
-                Errno::NOENT if self.kind == Kind::Data => {
-                    Error::Missing { path: self.path.clone() }
-                }
+                Errno::NOENT if self.kind == Kind::Data => Error::Missing {
+                    path: self.path.clone(),
+                },
                 Errno::LOOP => self.distrust("a symlink"),
                 Errno::ISDIR => self.distrust("a directory"),
                 Errno::NXIO => self.distrust("a socket or a device"),
@@ -267,20 +289,35 @@ impl<'f> LockFile<'f> {
     }
 
     fn leads_to(&self, locked: &Locked<'_>) -> Result<bool, Error> {
-        locked.is_current().map_err(|error| self.failed("examine", error))
+        locked
+            .is_current()
+            .map_err(|error| self.failed("examine", error))
     }
 
     fn timeout(&self, stat: &Stat) -> Error {
-        let holder = locks::holder(stat).map(|pid| Holder { pid, command: locks::command(pid) });
-        Error::Timeout { path: self.path.clone(), holder }
+        let holder = locks::holder(stat).map(|pid| Holder {
+            pid,
+            command: locks::command(pid),
+        });
+        Error::Timeout {
+            path: self.path.clone(),
+            holder,
+        }
     }
 
     fn distrust(&self, what: impl Into<String>) -> Error {
-        Error::Unsafe { path: self.path.clone(), what: what.into() }
+        Error::Unsafe {
+            path: self.path.clone(),
+            what: what.into(),
+        }
     }
 
     fn failed(&self, action: &'static str, source: io::Error) -> Error {
-        Error::Io { action, path: self.path.clone(), source }
+        Error::Io {
+            action,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -377,7 +414,10 @@ impl Turn {
         let me = thread::current().id();
         let mut holders = Turn::table();
         loop {
-            match holders.iter().find(|turn| (turn.0, turn.1) == (device, inode)) {
+            match holders
+                .iter()
+                .find(|turn| (turn.0, turn.1) == (device, inode))
+            {
                 None => break,
                 Some(turn) if turn.2 == me => return Err(Error::Reentrant { path: path.into() }),
                 Some(_) => {}
@@ -385,8 +425,14 @@ impl Turn {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let pid = std::process::id();
-                let holder = Some(Holder { pid, command: locks::command(pid) });
-                return Err(Error::Timeout { path: path.into(), holder });
+                let holder = Some(Holder {
+                    pid,
+                    command: locks::command(pid),
+                });
+                return Err(Error::Timeout {
+                    path: path.into(),
+                    holder,
+                });
             }
             let woken = TURNS.1.wait_timeout(holders, left);
             holders = woken.unwrap_or_else(PoisonError::into_inner).0;

@@ -10,12 +10,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use pk_core::{Host, Port, ProcessId, Protocol};
+use pk_fs::utc;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::reservation::{self, Kind, Lease, Reservation};
-use crate::time;
 
 mod origin;
 
@@ -423,7 +423,7 @@ impl<'t> Record<'t> {
             owner: reservation.owner.as_deref().map(Cow::Borrowed),
             uid: reservation.uid,
             fence: reservation.fence,
-            created: Cow::Owned(time::rfc3339(reservation.created)),
+            created: Cow::Owned(utc::rfc3339(reservation.created)),
             kind: match reservation.kind {
                 Kind::Guarded => RecordKind::Guarded,
                 Kind::Held => RecordKind::Held,
@@ -473,7 +473,7 @@ impl<'t> Record<'t> {
             owner: self.owner.map(Cow::into_owned),
             uid: self.uid,
             fence: self.fence,
-            created: time::parse(&self.created).ok_or("its time of creation is none")?,
+            created: utc::parse(&self.created).ok_or("its time of creation is none")?,
             kind: match self.kind {
                 RecordKind::Guarded => Kind::Guarded,
                 RecordKind::Held => Kind::Held,

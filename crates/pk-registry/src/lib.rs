@@ -50,7 +50,6 @@ pub mod registry;
 pub mod reservation;
 pub mod snapshot;
 pub mod staleness;
-pub mod time;
 pub mod transaction;
 
 pub use error::Error;

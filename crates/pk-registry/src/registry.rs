@@ -15,6 +15,7 @@ use pk_core::Machine;
 use pk_fs::folder::{self, Folder, Trust};
 use pk_fs::lock::{self, LockFile, Locked, Wait};
 use pk_fs::replace::{self, Onto};
+use pk_fs::utc;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use tracing::debug;
@@ -23,7 +24,6 @@ use crate::error::Error;
 use crate::format::{Document, MOST_BYTES, MOST_ENTRIES, Purpose, Unreadable};
 use crate::liveness::Witness;
 use crate::snapshot::{self, Sharing, Snapshot, Warning};
-use crate::time;
 use crate::transaction::Transaction;
 
 /// Where and when a registry is looked at.
@@ -418,7 +418,7 @@ impl Change<'_> {
 
     /// Replaces a file that can't be read and keeps it under another name, which is returned.
     fn begin_anew(&self, bytes: &[u8]) -> Result<PathBuf, replace::Error> {
-        let stamp = format!("{}-{}", time::stamp(self.here.wall), std::process::id());
+        let stamp = format!("{}-{}", utc::stamp(self.here.wall), std::process::id());
         let mut kept = PathBuf::new();
         replace::volatile(self.folder, self.name, bytes, Onto::Nothing, || {
             if !self.is_current()? {

@@ -22,8 +22,6 @@ pub enum Warning {
         /// The range that the kernel gives out.
         range: PortRange,
     },
-    /// A file was written, and some programs will read it differently.
-    File(String),
 }
 
 impl fmt::Display for Warning {
@@ -38,7 +36,6 @@ impl fmt::Display for Warning {
                 "port {port} is one that the kernel gives to outgoing connections ({range}); \
                  hold it, or another program may get it before your server starts"
             ),
-            Warning::File(text) => f.write_str(text),
         }
     }
 }

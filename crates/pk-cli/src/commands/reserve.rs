@@ -24,6 +24,9 @@ pub(crate) fn run(
     kept.warnings
         .iter()
         .for_each(|warning| output::warn(warning));
+    for written in &kept.files {
+        output::warn_all(&written.path, &written.warnings);
+    }
     let text = match format {
         None | Some(Format::Json) => json::reserved(&kept, keeper.path(), args.count > 1),
         Some(Format::Port) => ports(kept.reservations.iter().map(|it| it.port.number())),

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use portkeeper::config::backup::Backup;
-use portkeeper::registry::{Sharing, time};
+use portkeeper::fs::utc;
+use portkeeper::registry::Sharing;
 use portkeeper::{
     Collected, Ended, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot,
     Strategy, Verdict, Written,
@@ -296,7 +297,7 @@ impl<'a> Entry<'a> {
                     .process
                     .or(reservation.until)
                     .map(|process| process.pid),
-                created: time::rfc3339(reservation.created),
+                created: utc::rfc3339(reservation.created),
                 fence: reservation.fence,
                 state: state(reservation.kind, *verdict),
                 reason: match verdict {
@@ -328,7 +329,7 @@ fn expires(lease: Lease, here: &Here) -> Option<String> {
     };
     let left = Duration::from_millis(end.saturating_sub(here.boot_ms));
     let past = Duration::from_millis(here.boot_ms.saturating_sub(end));
-    Some(time::rfc3339(
+    Some(utc::rfc3339(
         here.wall.checked_add(left)?.checked_sub(past)?,
     ))
 }

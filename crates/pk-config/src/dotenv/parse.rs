@@ -110,7 +110,9 @@ impl Statement {
 pub(super) fn statements(bytes: &[u8]) -> Result<Vec<Statement>, Error> {
     check_encoding(bytes)?;
     let mut at = if bytes.starts_with(BOM) { BOM.len() } else { 0 };
-    let mut statements = Vec::new();
+    // At most: growing step by step would copy megabytes several times.
+    let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+    let mut statements = Vec::with_capacity(lines + 1);
     while at < bytes.len() {
         let statement = statement(bytes, at)?;
         at = statement.span.end();

@@ -58,7 +58,11 @@ pub fn volatile(
     let path = folder.path().join(name);
     let failed = |action| {
         let path = path.clone();
-        move |source: io::Error| Error::Io { action, path, source }
+        move |source: io::Error| Error::Io {
+            action,
+            path,
+            source,
+        }
     };
     let (temp, descriptor) = Temp::create(folder, name).map_err(failed("create a file beside"))?;
     let mut file = std::fs::File::from(descriptor);
@@ -117,11 +121,8 @@ impl<'f> Temp<'f> {
             let mut temp = name.to_os_string();
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             temp.push(format!("{MARK}{}-{count}", std::process::id()));
-            let flags = OFlags::WRONLY
-                | OFlags::CREATE
-                | OFlags::EXCL
-                | OFlags::NOFOLLOW
-                | OFlags::CLOEXEC;
+            let flags =
+                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match rustix::fs::openat(folder, &temp, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(descriptor) => return Ok((Temp { folder, name: temp }, descriptor)),
                 // Left by a dead process with this number, or put there to stop us.
@@ -179,12 +180,18 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap();
         let (name, path) = (OsStr::new("a.json"), temp.path().join("a.json"));
         volatile(&folder, name, b"1", Onto::Nothing, || Ok(true)).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let stat = rustix::fs::stat(&path).unwrap();
         volatile(&folder, name, b"2", Onto::File(&stat), || Ok(true)).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"2");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o640
+        );
     }
 
     #[test]
@@ -207,7 +214,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         for name in ["a.json", "a.json.lock", "a.json.tmp-7-0", "b.json.tmp-7-0"] {
-            fs::OpenOptions::new().write(true).create_new(true).open(temp.path().join(name)).unwrap();
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(temp.path().join(name))
+                .unwrap();
         }
         assert_eq!(sweep(&folder, OsStr::new("a.json")).unwrap(), 1);
         assert!(!temp.path().join("a.json.tmp-7-0").exists());

@@ -27,7 +27,9 @@ fn only_member(passwd: &str, group: &str, uid: u32, gid: u32) -> bool {
         (number == gid).then(|| fields.next().unwrap_or_default())
     });
     let Some(listed) = listed else { return false };
-    let nobody_else_listed = listed.split(',').all(|name| name.is_empty() || Some(name) == me);
+    let nobody_else_listed = listed
+        .split(',')
+        .all(|name| name.is_empty() || Some(name) == me);
     nobody_else_listed && users().all(|user| user.2 != gid || user.1 == uid)
 }
 
@@ -40,7 +42,11 @@ mod tests {
         let passwd = "root:x:0:0::/:\nann:x:1000:1000::/:\nbob:x:1001:1001::/:\ncyd:x:1002:100::/:";
         let group = "root:x:0:\nann:x:1000:ann\nbob:x:1001:ann\nusers:x:100:";
         let check = |uid, gid, expect| {
-            assert_eq!(only_member(passwd, group, uid, gid), expect, "{uid} in {gid}");
+            assert_eq!(
+                only_member(passwd, group, uid, gid),
+                expect,
+                "{uid} in {gid}"
+            );
         };
         check(0, 0, true);
         check(1000, 1000, true);

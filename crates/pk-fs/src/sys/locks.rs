@@ -15,7 +15,12 @@ pub(crate) fn holder(stat: &Stat) -> Option<u32> {
 /// The command name of a process, at most 15 bytes (proc_pid_comm(5)).
 pub(crate) fn command(pid: u32) -> Option<String> {
     let name = fs::read(Path::new("/proc").join(pid.to_string()).join("comm")).ok()?;
-    Some(String::from_utf8_lossy(&name).trim_end().escape_debug().to_string())
+    Some(
+        String::from_utf8_lossy(&name)
+            .trim_end()
+            .escape_debug()
+            .to_string(),
+    )
 }
 
 /// A line reads `1: FLOCK  ADVISORY  WRITE 4712 fe:00:131 0 EOF`; one who waits has `->` second.

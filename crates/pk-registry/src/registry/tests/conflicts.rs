@@ -103,6 +103,25 @@ fn ports_of_another_network_namespace_are_other_ports() {
 }
 
 #[test]
+fn a_damaged_entry_is_about_what_its_key_says() {
+    let table = [
+        ("tcp/127.0.0.1:8080@1", true),
+        ("both/localhost:8080@1", true),
+        ("no key", true),
+        ("udp/127.0.0.1:8080@1", false),
+        ("tcp/127.0.0.2:8080@1", false),
+        ("tcp/127.0.0.1:8081@1", false),
+        ("tcp/127.0.0.1:8080@9", false),
+    ];
+    for (key, expect) in table {
+        let world = World::new();
+        world.set_entries(&format!("\"{key}\":{{\"port\":8080}}"));
+        let expect = expect.then(|| Obstacle::Damaged { key: key.into() });
+        assert_eq!(world.obstacle(8080), expect, "{key}");
+    }
+}
+
+#[test]
 fn what_was_inserted_is_in_the_way_at_once_and_what_was_removed_is_not() {
     let world = World::new();
     world.update(|transaction| {

@@ -1,5 +1,5 @@
-//! The wall clock as the registry writes it: `2026-11-22T12:00:00Z` (RFC 3339, UTC, whole seconds).
-//! For people; nothing is decided by it.
+//! The wall clock as it stands in files, `2026-11-22T12:00:00Z` (RFC 3339, UTC), and in their names.
+//! For people; nothing is decided by it. Never reads a clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ pub fn rfc3339(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// A moment as part of a file name: `20261122T120000Z`. Later ones sort behind.
+/// A moment as part of a file name: `20260102T030405.123456789Z`. Later ones sort behind.
 #[must_use]
 pub fn stamp(time: SystemTime) -> String {
     let Utc {
@@ -28,8 +28,15 @@ pub fn stamp(time: SystemTime) -> String {
         minute,
         second,
     } = Utc::of(time);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    let nanos = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .subsec_nanos();
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}.{nanos:09}Z")
 }
+
+/// The length of a stamp, until the year 10000.
+pub const STAMP_LENGTH: usize = "20260102T030405.123456789Z".len();
 
 /// Reads what [`rfc3339`] wrote; `None` for anything else.
 #[must_use]
@@ -122,7 +129,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_time() {
-        assert_eq!(stamp(UNIX_EPOCH), "19700101T000000Z");
+        let precise = UNIX_EPOCH + Duration::new(951_868_799, 1);
+        assert_eq!(stamp(precise), "20000229T235959.000000001Z");
+        assert_eq!(stamp(precise).len(), STAMP_LENGTH);
         for text in [
             "",
             "2026-11-22",
