@@ -17,7 +17,9 @@
 //!
 //! # Limitations
 //! flock is an agreement, not security: a process that does not ask for the lock is not stopped by
-//! it. On network file systems it may not reach other machines.
+//! it. On network file systems it may not reach other machines. A wait that timed out leaves its
+//! helper thread in the kernel's queue until the holder lets go: whoever tries for hours against a
+//! stopped holder collects one thread a try.
 
 use std::io;
 use std::os::fd::BorrowedFd;

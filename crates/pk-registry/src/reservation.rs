@@ -20,7 +20,8 @@ pub struct Reservation {
     pub owner: Option<String>,
     /// The user that made it.
     pub uid: u32,
-    /// Larger than that of every earlier reservation in this registry.
+    /// Larger than that of every earlier change of this registry, unless it was begun anew. Those
+    /// that were made together share it.
     pub fence: u64,
     /// When it was made, by the wall clock: for people.
     pub created: SystemTime,

@@ -63,8 +63,10 @@ pub fn control_folder() -> Result<PathBuf, Error> {
     let me = geteuid().as_raw();
     // Another user may have taken the first name, on purpose or not.
     let spare = (0..16).map(|turn| temp.join(format!("portkeeper-{me}-{turn}")));
-    let is_usable =
-        |folder: &PathBuf| folder.as_os_str().len() <= 64 && make_private(folder).is_some();
+    // The registry names the socket, and JSON has no way to write a path that is no text.
+    let is_usable = |folder: &PathBuf| {
+        folder.to_str().is_some_and(|path| path.len() <= 64) && make_private(folder).is_some()
+    };
     runtime
         .into_iter()
         .chain(spare)

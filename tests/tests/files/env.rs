@@ -213,7 +213,7 @@ fn what_some_programs_stumble_over_is_said() {
         answer.says("warning: .env: ").says(part);
     };
     check(&["A=1"], "B=1\r\n", "CRLF");
-    check(&["A=1"], "\u{feff}B=1\n", "byte order mark");
+    check(&["A=1"], "\u{feff}B=1\n", "byte-order mark");
     check(&["A=a$X"], "", "$");
     check(&["A=2"], "A = 1\n", "=");
     let env = TestEnv::new();

@@ -72,7 +72,7 @@ fn pointers_find_their_way() {
     check("/a~1b=1", r#"{"a/b":0}"#, r#"{"a/b":1}"#);
     check("/a~01=1", r#"{"a~1":0}"#, r#"{"a~1":1}"#);
     check("/0=1", r#"{"0":0}"#, r#"{"0":1}"#);
-    check("=[1]", "3", "[1]");
+    check("=4", " 3\n", " 4\n");
 
     let env = TestEnv::new();
     env.write("config.json", "{\"a\":[1]}");

@@ -27,10 +27,10 @@ pub(crate) struct Set {
     #[arg(long, value_name = "POINTER", requires = "value")]
     pub(crate) at: Vec<String>,
     /// The JSON value for --at
-    #[arg(long, value_name = "JSON", requires = "at", allow_hyphen_values = true)]
+    #[arg(long, value_name = "JSON", requires = "at", allow_hyphen_values = true, value_parser = value)]
     pub(crate) value: Vec<Value>,
     /// Merge an object deep into the file
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = value)]
     pub(crate) merge: Option<Value>,
     /// Values are strings, also where they parse as JSON
     #[arg(long)]
@@ -64,4 +64,9 @@ pub(crate) struct File {
     /// The file
     #[arg(long = "file", value_name = "FILE", default_value = "config.json")]
     pub(crate) path: PathBuf,
+}
+
+/// Said in so many words: clap would rather make a JSON string of any text.
+fn value(text: &str) -> Result<Value, portkeeper::config::json::Error> {
+    text.parse()
 }

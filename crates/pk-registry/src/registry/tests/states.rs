@@ -74,7 +74,7 @@ fn a_writer_sets_a_broken_file_aside_and_begins_anew() {
         assert_eq!(fs::read_to_string(kept).unwrap(), bytes);
         let name = kept.file_name().unwrap().to_str().unwrap();
         let expect = format!(
-            "registry.json.corrupt-20261122T120000Z-{}",
+            "registry.json.corrupt-20261122T120000.000000000Z-{}",
             std::process::id()
         );
         assert_eq!(name, expect);
