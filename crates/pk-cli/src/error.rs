@@ -20,6 +20,11 @@ pub(crate) enum Error {
     Usage { message: String, hint: String },
     /// The library said no.
     Library(Box<Cause>),
+    /// The library said no, and the command knows better than others what helps.
+    Hinted {
+        cause: Box<Cause>,
+        hint: &'static str,
+    },
     /// Several things failed. Each was told already.
     Several(u8),
     /// The answer is no: there is no such thing.
@@ -33,6 +38,18 @@ impl Error {
         Error::Usage {
             message,
             hint: "portkeeper --help".into(),
+        }
+    }
+
+    /// With a hint of its own where a file is missing.
+    pub(crate) fn or_if_missing(self, hint: &'static str) -> Error {
+        match self {
+            Error::Library(cause)
+                if matches!(*cause, Cause::Config(config::Error::Missing { .. })) =>
+            {
+                Error::Hinted { cause, hint }
+            }
+            other => other,
         }
     }
 
@@ -52,6 +69,7 @@ impl Error {
             Error::Usage { message, hint } => (message.clone(), hint.clone(), 2),
             Error::No { message, hint } => (message.clone(), hint.clone(), 1),
             Error::Library(cause) => (chain(cause), hint(cause), code(cause.kind())),
+            Error::Hinted { cause, hint } => (chain(cause), (*hint).to_owned(), code(cause.kind())),
             Error::Output { source, undone } => (
                 format!("cannot print the answer: {source}{undone}"),
                 "give the command a standard output that can be written to".into(),
@@ -163,7 +181,12 @@ fn config_hint(error: &config::Error) -> String {
     use config::{Error, ErrorKind};
     let hint = match (error, error.kind()) {
         (Error::ReadOnly { .. }, _) => "--force writes it all the same, and keeps its mode",
-        (Error::Missing { .. }, _) => "--create makes it",
+        (Error::Missing { .. }, _) => "name the file with --file",
+        (Error::State(_) | Error::StateShared { .. } | Error::StateFile { .. }, kind)
+            if kind != ErrorKind::Io =>
+        {
+            "set PORTKEEPER_STATE_DIR to a folder that only you can write to"
+        }
         (Error::NoBackup { path, .. } | Error::AmbiguousBackup { path, .. }, _) => {
             return format!(
                 "portkeeper backup list {}",

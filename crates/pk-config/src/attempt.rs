@@ -53,7 +53,13 @@ impl<'t> Attempt<'t> {
 
     pub(crate) fn run(mut self, drafts: &[Draft]) -> Result<Vec<Written>, Error> {
         let mut steps = Vec::new();
-        for draft in drafts.iter().filter(|draft| draft.is_changed()) {
+        let changed = || drafts.iter().filter(|draft| draft.is_changed());
+        // Before anything lies beside the files that a killed process could leave there.
+        tidy(
+            self.state
+                .remember(changed().map(|draft| draft.target.real())),
+        );
+        for draft in changed() {
             if let Err(error) = draft.target.sweep() {
                 debug!(path = %draft.path.display(), %error, "leftovers could not be swept");
             }
@@ -153,15 +159,9 @@ impl<'t> Attempt<'t> {
 
     /// Tidies up. All files are new, whatever goes wrong here.
     fn finish(self, steps: &[Step<'_>]) {
-        let tidy = |answer: Result<(), Error>| {
-            if let Err(error) = answer {
-                debug!(%error, "left for the next change to tidy up");
-            }
-        };
         let state = self.state;
         self.journal.map(Journal::close).into_iter().for_each(tidy);
         reached("closed", 0);
-        tidy(state.remember(steps.iter().map(|step| step.draft.target.real())));
         let fresh: Vec<PathBuf> = steps
             .iter()
             .filter_map(|step| step.backup.clone())
@@ -239,6 +239,13 @@ fn undo(step: &Step<'_>) -> Result<Holds, Error> {
 }
 
 /// The answer for each rewrite, in their order.
+/// What can be made up for later stops nothing now.
+fn tidy(answer: Result<(), Error>) {
+    if let Err(error) = answer {
+        debug!(%error, "left for the next change to tidy up");
+    }
+}
+
 fn answers(drafts: &[Draft], steps: &[Step<'_>]) -> Vec<Written> {
     let mut answers = Vec::new();
     for draft in drafts {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use pk_fs::lock::Wait;
 
-use crate::recovery::{Recovered, Stuck, recover};
+use crate::recovery::{Recovered, Stuck, acknowledge, recover};
 use crate::steps::KILL_AT;
 use crate::{Create, Error, InPlace, Keep, Rewrite, State, Transaction};
 
@@ -178,7 +178,14 @@ impl Home {
     }
 
     fn recover(&self) -> Recovered {
-        recover(&self.state, Wait::Never, SystemTime::now()).unwrap()
+        let recovered = recover(&self.state, Wait::Never, SystemTime::now()).unwrap();
+        let again = recover(&self.state, Wait::Never, SystemTime::now()).unwrap();
+        assert_eq!(
+            again.rolled_back, recovered.rolled_back,
+            "until it was heard"
+        );
+        acknowledge(&self.state, Wait::Never, &recovered).unwrap();
+        recovered
     }
 }
 
@@ -220,6 +227,7 @@ fn whatever_the_step_all_files_are_old_or_all_are_new() {
         assert_eq!(home.held(), settled, "{way} {step}");
         let expect = Recovered {
             rolled_back: vec!["reservation".into(); tags],
+            told: recovered.told.clone(),
             ..Recovered::default()
         };
         assert_eq!(recovered, expect, "{way} {step}");

@@ -131,6 +131,10 @@ impl Error {
             | Error::State(_)
             | Error::Lock(lock::Error::Unsafe { .. }) => ErrorKind::Permission,
             Error::Lock(lock::Error::Timeout { .. }) => ErrorKind::Locked,
+            // A file in the place of the state folder.
+            Error::StateFile { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                ErrorKind::Permission
+            }
             Error::Lock(lock::Error::Io { source, .. }) | Error::StateFile { source, .. } => {
                 kind_of_io(source)
             }

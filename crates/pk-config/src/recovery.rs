@@ -18,12 +18,15 @@ use crate::{Error, State, Strategy, backup};
 /// What was found and done about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// The tags of the changes that were taken back. Each is told once.
+    /// The tags of the changes that were taken back. They are told again until
+    /// [`acknowledge`] says that they were heard.
     pub rolled_back: Vec<String>,
     /// Files that somebody else has changed since, and that were left as they are.
     pub left: Vec<PathBuf>,
     /// Files that can't be put back, and are not written to before that is settled.
     pub stuck: Vec<Stuck>,
+    /// The journals that keep the tags.
+    pub(crate) told: Vec<PathBuf>,
 }
 
 /// A file whose interrupted change can't be taken back.
@@ -50,11 +53,30 @@ pub fn recover(state: &State, wait: Wait, now: SystemTime) -> Result<Recovered, 
         let mut recovered = roll_back(state, now)?;
         for journal in Journal::all(state)? {
             if journal.page.state == Phase::RolledBack {
-                recovered.rolled_back.extend(journal.page.tag.clone());
-                journal.close()?;
+                recovered.told.push(journal.path());
+                recovered.rolled_back.extend(journal.page.tag);
             }
         }
         Ok(recovered)
+    })?
+}
+
+/// Says that what the tags stand for is undone as well. Who is killed before this is told them again.
+///
+/// # Errors
+/// As [`recover`].
+pub fn acknowledge(state: &State, wait: Wait, recovered: &Recovered) -> Result<(), Error> {
+    if recovered.told.is_empty() {
+        return Ok(());
+    }
+    state.exclusively(wait, || {
+        for journal in Journal::all(state)? {
+            let is_told = recovered.told.contains(&journal.path());
+            if is_told && journal.page.state == Phase::RolledBack {
+                journal.close()?;
+            }
+        }
+        Ok(())
     })?
 }
 

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -64,16 +65,11 @@ impl Stage {
     }
 
     fn equip(parent: BorrowedFd<'_>, name: OsString) -> io::Result<Stage> {
-        let folder = open_folder(parent, &name)?;
-        let stat = rustix::fs::fstat(&folder)?;
-        let mode = Mode::from_raw_mode(stat.st_mode);
-        if !mode.contains(Mode::RWXU) {
-            // A umask that takes away even the owner's rights. The setgid bit stays.
-            rustix::fs::fchmod(&folder, (mode | Mode::RWXU) & !(Mode::RWXG | Mode::RWXO))?;
-        }
+        let folder = open_own(parent, &name)?;
         // Locked under another name first: a lock file that is found unlocked is a dead one.
         let (early, lock) = ("lock.new", Path::new(LOCK));
-        let file = create_in(folder.as_fd(), OsStr::new(early), Mode::RUSR | Mode::WUSR)?;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = create_in(folder.as_fd(), OsStr::new(early), mode)?;
         let mut held = fd_lock::RwLock::new(file);
         // Never unlocked, only closed: the lock then lives as long as its last copy.
         std::mem::forget(held.try_write()?);
@@ -164,7 +160,7 @@ fn is_dead(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
         return Ok(false);
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let folder = open_folder(parent, name)?;
+    let folder = open_own(parent, name)?;
     match rustix::fs::openat(&folder, LOCK, flags, Mode::empty()) {
         Ok(file) => match fd_lock::RwLock::new(File::from(file)).try_read() {
             Ok(_guard) => Ok(true),
@@ -207,7 +203,7 @@ fn remove(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(io::Error::from(error)),
     };
-    let folder = match open_folder(parent, name) {
+    let folder = match open_own(parent, name) {
         Ok(folder) => folder,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -227,22 +223,47 @@ fn remove(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     gone(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR))
 }
 
+/// Opens a stage, and gives its owner back the rights that a umask may have taken away. The setgid
+/// bit stays.
+fn open_own(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    // To mark a place needs no right to it.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(&place)?.st_mode);
+    if !mode.contains(Mode::RWXU) {
+        let mode = (mode | Mode::RWXU) & !(Mode::RWXG | Mode::RWXO);
+        let permissions = fs::Permissions::from_mode(mode.as_raw_mode());
+        fs::set_permissions(through(place.as_fd()), permissions)?;
+    }
+    open_folder(place.as_fd(), OsStr::new("."))
+}
+
 fn open_folder(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
 }
 
+/// Creates a file that its owner may read and write, whatever the umask takes away.
 fn create_in(folder: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(folder, name, flags, mode)?.into())
+    let file = rustix::fs::openat(folder, name, flags, mode)?;
+    let made = Mode::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    let own = Mode::RUSR | Mode::WUSR;
+    if !made.contains(own) {
+        rustix::fs::fchmod(&file, made | own)?;
+    }
+    Ok(file.into())
 }
 
 /// A path to `name` in an open directory, for calls that know no descriptors: through proc(5), so
 /// that it leads there whatever has been renamed meanwhile.
 pub(crate) fn anchored(folder: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
-    Path::new("/proc/self/fd")
-        .join(folder.as_raw_fd().to_string())
-        .join(name)
+    through(folder).join(name)
+}
+
+/// A path to an open file or directory itself.
+fn through(descriptor: BorrowedFd<'_>) -> PathBuf {
+    Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string())
 }
 
 #[cfg(test)]

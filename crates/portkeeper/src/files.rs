@@ -2,13 +2,10 @@
 //! and keeps every byte that is not named.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use pk_config::dotenv::EnvFile;
-use pk_config::recovery::recover;
 use pk_config::{Create, Guards, InPlace, Keep, Rewrite, State, Transaction};
 use pk_core::{Host, Port};
-use pk_fs::lock::Wait;
 use pk_fs::replace::Target;
 
 use crate::error::Error;
@@ -157,7 +154,7 @@ impl Tag {
         Some(format!("{ids}{}", self.registry.to_str()?))
     }
 
-    fn read(text: &str) -> Option<Tag> {
+    pub(crate) fn read(text: &str) -> Option<Tag> {
         let from = text.find('/')?;
         let (ids, registry) = text.split_at(from);
         let ids = ids.split_ascii_whitespace().map(str::to_owned).collect();
@@ -166,16 +163,6 @@ impl Tag {
             ids,
         })
     }
-}
-
-/// Takes back changes of files that were cut short, and returns what else has to go.
-pub(crate) fn recovered(state: &State, wait: Wait, now: SystemTime) -> Result<Vec<Tag>, Error> {
-    let recovered = recover(state, wait, now)?;
-    Ok(recovered
-        .rolled_back
-        .iter()
-        .filter_map(|tag| Tag::read(tag))
-        .collect())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pk_config::State;
+use pk_config::{State, recovery};
 use pk_core::sockets::{self, States};
 use pk_core::{Host, Port};
 use pk_fs::lock::Wait;
@@ -16,7 +16,7 @@ use rustix::net::AddressFamily;
 use tracing::debug;
 
 use crate::error::Error;
-use crate::files::{self, Tag};
+use crate::files::Tag;
 use crate::holder::{HolderCommand, client};
 use crate::places;
 use crate::request::Request;
@@ -270,7 +270,13 @@ impl PortKeeper {
     }
 
     pub(crate) fn recover_files(&self, here: &Here) -> Result<(), Error> {
-        for Tag { registry, ids } in files::recovered(&self.state()?, self.wait(), here.wall)? {
+        let (state, wait) = (self.state()?, self.wait());
+        let recovered = recovery::recover(&state, wait, here.wall)?;
+        for Tag { registry, ids } in recovered
+            .rolled_back
+            .iter()
+            .filter_map(|tag| Tag::read(tag))
+        {
             debug!(
                 ?ids,
                 "taken back with the files that they were written into"
@@ -289,7 +295,8 @@ impl PortKeeper {
             let records: Vec<_> = snapshot.entries.into_iter().filter_map(is_meant).collect();
             keeper.take_back(&records, here)?;
         }
-        Ok(())
+        // Only now: whoever is killed before is told of them again.
+        Ok(recovery::acknowledge(&state, wait, &recovered)?)
     }
 
     /// Ends reservations that should never have been.

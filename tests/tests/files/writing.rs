@@ -242,13 +242,13 @@ fn no_backup_keeps_nothing() {
 
 #[test]
 fn force_is_for_read_only_files_and_dangerous_keys() {
-    let check = |set: &dyn Fn(&TestEnv), line: &str| {
+    let check = |set: &dyn Fn(&TestEnv), code: i32, line: &str| {
         let env = TestEnv::new();
         env.write(".env", "A=1\n");
         env.write("config.json", "{}");
         set(&env);
         let before = (env.imprint(".env"), env.imprint("config.json"));
-        env.pk(line).refused(8).says("--force");
+        env.pk(line).refused(code).says("--force");
         assert_eq!((env.imprint(".env"), env.imprint("config.json")), before);
         assert!(env.backups().is_empty(), "{line}");
         let mode = |name| fs::metadata(env.path(name)).unwrap().mode();
@@ -262,12 +262,13 @@ fn force_is_for_read_only_files_and_dangerous_keys() {
             fs::set_permissions(env.path(name), Permissions::from_mode(mode)).unwrap();
         }
     };
-    check(&read_only(".env", 0o444), "env set A=2");
-    check(&read_only(".env", 0o400), "env unset A");
-    check(&read_only("config.json", 0o444), "json set /a=2");
-    check(&read_only(".env", 0o444), "reserve --write-env A");
+    check(&read_only(".env", 0o444), 8, "env set A=2");
+    check(&read_only(".env", 0o400), 8, "env unset A");
+    check(&read_only("config.json", 0o444), 8, "json set /a=2");
+    check(&read_only(".env", 0o444), 8, "reserve --write-env A");
     check(
         &read_only("config.json", 0o444),
+        8,
         "reserve --write-json config.json#/a",
     );
     for key in [
@@ -277,8 +278,8 @@ fn force_is_for_read_only_files_and_dangerous_keys() {
         "NODE_OPTIONS",
         "PYTHONPATH",
     ] {
-        check(&|_| {}, &format!("env set {key}=2"));
-        check(&|_| {}, &format!("reserve --write-env {key}"));
+        check(&|_| {}, 2, &format!("env set {key}=2"));
+        check(&|_| {}, 2, &format!("reserve --write-env {key}"));
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn run(args: &Env, keeper: &PortKeeper, format: Option<Format>) -> Re
                     rewrite.set(key, value)
                 });
             change(rewrite.create(create), &args.write, keeper, format)
+                .map_err(|error| error.or_if_missing("--create makes it"))
         }
         Env::Unset(args) => {
             let rewrite = args

@@ -12,7 +12,8 @@ use crate::output;
 
 pub(crate) fn run(args: &Json, keeper: &PortKeeper, format: Option<Format>) -> Result<(), Error> {
     match args {
-        Json::Set(args) => change(rewrite(args)?, &args.write, keeper, format),
+        Json::Set(args) => change(rewrite(args)?, &args.write, keeper, format)
+            .map_err(|error| error.or_if_missing("--create makes it")),
         Json::Get(args) => {
             let path = &args.file.path;
             let bytes = portkeeper::files::read(path)?;
