@@ -238,7 +238,6 @@ fn undo(step: &Step<'_>) -> Result<Holds, Error> {
     }
 }
 
-/// The answer for each rewrite, in their order.
 /// What can be made up for later stops nothing now.
 fn tidy(answer: Result<(), Error>) {
     if let Err(error) = answer {
@@ -246,6 +245,7 @@ fn tidy(answer: Result<(), Error>) {
     }
 }
 
+/// The answer for each rewrite, in their order.
 fn answers(drafts: &[Draft], steps: &[Step<'_>]) -> Vec<Written> {
     let mut answers = Vec::new();
     for draft in drafts {

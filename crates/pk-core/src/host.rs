@@ -70,7 +70,7 @@ impl Host {
     }
 }
 
-/// Whether a socket at `wide` takes what comes for `narrow`. A dual-stack [::] takes IPv4 as well.
+/// Whether a socket at `wide` takes what comes for `narrow`. A dual-stack `[::]` takes IPv4 as well.
 fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
     wide == narrow
         || match wide {

@@ -12,7 +12,7 @@ use crate::{Error, Host, Port};
 /// A walk along candidates: one socket is bound to each until a bind succeeds. A failed bind leaves
 /// the socket as it was, and one call costs a sixth of opening a new one.
 ///
-/// The socket is a dual-stack [::] one where there is IPv6, so that a port that anything uses on
+/// The socket is a dual-stack `[::]` one where there is IPv6, so that a port that anything uses on
 /// any address of the machine is passed over.
 #[derive(Debug, Default)]
 pub struct Walk {

@@ -1,4 +1,4 @@
-//! The hold of every address of the machine: [::] for both families, 0.0.0.0, and [::] for IPv6
+//! The hold of every address of the machine: `[::]` for both families, 0.0.0.0, and `[::]` for IPv6
 //! alone, all bound at once, so that whatever address a server asks for later, one of them can make
 //! way for it while the others go on keeping everybody else out.
 //!
@@ -157,7 +157,7 @@ impl Set {
             .map_err(|error| Error::of_bind(error, self.host, self.port))
     }
 
-    /// The IPv6-only socket stands behind the dual one, which is what a server that asks for [::]
+    /// The IPv6-only socket stands behind the dual one, which is what a server that asks for `[::]`
     /// gets.
     fn into_members(self) -> Vec<Member> {
         let member = |address, socket| Member { address, socket };

@@ -174,7 +174,7 @@ fn of_host(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error>
 }
 
 /// What has to be bound so that nobody binds an address of the host: a wildcard keeps out all
-/// narrower addresses of its family, and 0.0.0.0 needs [::] beside it to keep out dual-stack
+/// narrower addresses of its family, and 0.0.0.0 needs `[::]` beside it to keep out dual-stack
 /// servers that would take IPv4 as well.
 fn addresses(host: Host) -> Vec<(IpAddr, Stack)> {
     let everything = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
