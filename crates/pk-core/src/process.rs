@@ -190,6 +190,8 @@ fn parse(text: &[u8]) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -205,6 +207,18 @@ mod tests {
         check("7 (sh) S 1 2 3", None);
         check("", None);
         check("7 (sh", None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_command_may_have_any_name(name: Vec<u8>, start: u64) {
+            let numbers = format!(") S 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 {start} 99 1");
+            let text = [b"7 (", &name[..], numbers.as_bytes()].concat();
+            let stat = parse(&text).expect("its name ends at the last parenthesis");
+            prop_assert_eq!((stat.ended, stat.start), (false, start));
+            // Whatever else may stand there is no reason to panic.
+            let _ = parse(&name);
+        }
     }
 
     #[test]
