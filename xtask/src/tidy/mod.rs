@@ -47,7 +47,11 @@ pub(crate) fn run() -> Outcome {
         let Some(text) = text(&root.join(&path))? else {
             continue;
         };
-        findings.extend(shape::check_text(&path, &text));
+        findings.extend(shape::check_text(
+            &path,
+            &text,
+            workspace.workspace_root.as_str(),
+        ));
         if path.ends_with(".rs") {
             findings.extend(shape::check_rust(&path, &text));
             findings.extend(source::check(&path, &text));

@@ -6,9 +6,6 @@ use super::Finding;
 /// The longest file, in lines.
 const LONGEST: usize = 500;
 
-/// Paths of a builder's machine, in two parts so that this file does not contain them.
-const OUTSIDE: &[&str] = &[concat!("/", "work/"), concat!("..", "/shared")];
-
 /// Checks a Rust file.
 pub(super) fn check_rust(path: &str, text: &str) -> Vec<Finding> {
     let finding = |line, what, instead| Finding {
@@ -37,25 +34,25 @@ pub(super) fn check_rust(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Checks any text file.
-pub(super) fn check_text(path: &str, text: &str) -> Vec<Finding> {
+/// Checks any text file for paths of the machine that it was written on: those below `checkout`,
+/// where the project lies there.
+pub(super) fn check_text(path: &str, text: &str, checkout: &str) -> Vec<Finding> {
     let lines = text.lines().zip(1..);
-    let outside = |line: &str| OUTSIDE.iter().copied().find(|name| names(line, name));
     lines
-        .filter_map(|(text, line)| {
-            Some(Finding {
-                path: path.to_owned(),
-                line,
-                what: format!("mentions {}", outside(text)?),
-                instead: "say it in the project's own words",
-            })
+        .filter(|(text, _)| names(text, checkout))
+        .map(|(_, line)| Finding {
+            path: path.to_owned(),
+            line,
+            what: format!("mentions {checkout}"),
+            instead: "say it in the project's own words",
         })
         .collect()
 }
 
-/// Whether `line` has `name` at the start of a path, not in the midst of one (`~/work/shop`).
-fn names(line: &str, name: &str) -> bool {
-    line.match_indices(name).any(|(at, _)| {
+/// Whether `line` has `folder` at the start of a path, not in the midst of one (`~/src/shop`).
+fn names(line: &str, folder: &str) -> bool {
+    let inside = format!("{}/", folder.trim_end_matches('/'));
+    line.match_indices(&inside).any(|(at, _)| {
         !line[..at].ends_with(|before: char| before.is_alphanumeric() || "~-_.}".contains(before))
     })
 }
@@ -82,16 +79,12 @@ mod tests {
 
     #[test]
     fn the_project_speaks_of_itself_alone() {
-        let [work, shared] = OUTSIDE else {
-            unreachable!("two patterns")
+        let check = |text: &str, checkout: &str, expect: &[usize]| {
+            assert_eq!(lines(&check_text("a.md", text, checkout)), expect);
         };
-        let check =
-            |text: &str, expect: &[usize]| assert_eq!(lines(&check_text("a.md", text)), expect);
-        check(
-            "cd ~/work/shop\nhttps://example.org/work/1\n/workshop\n",
-            &[],
-        );
-        check(&format!("one\nsee {work}x\n(`{work}`)\n"), &[2, 3]);
-        check(&format!("[page]({shared}/page.md)\n"), &[1]);
+        let text = "cd ~/builds/shop\nhttps://example.org/builds/1\n/buildshop\n";
+        check(text, "/builds", &[]);
+        check("one\nsee /builds/x\n(`/builds/`)\n", "/builds", &[2, 3]);
+        check("one\nsee /builds/x\n", "/builds/", &[2]);
     }
 }
