@@ -200,6 +200,9 @@ impl PortKeeper {
             }
         }
         self.forget(&let_go, &here)?;
+        for reservation in &released {
+            client::tidy(reservation, &here.machine);
+        }
         released.append(&mut let_go);
         Ok(Released {
             released,

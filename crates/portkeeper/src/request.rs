@@ -12,6 +12,7 @@ use tracing::debug;
 use crate::draft::{Draft, Granted, Standby, Terms};
 use crate::error::Error;
 use crate::files::{EnvTarget, JsonTarget, Tag, Targets, WriteOptions, Written};
+use crate::holder::client;
 use crate::keeper::PortKeeper;
 use crate::pick::{self, Grip, InUse, Search, Taken, Wanted};
 use crate::places;
@@ -312,6 +313,9 @@ impl<'k> Request<'k> {
                 let Search::Found(taken) = search else {
                     return Ok(None);
                 };
+                for ended in transaction.ended() {
+                    client::tidy(&ended.reservation, &here.machine);
+                }
                 let record =
                     |(taken, draft): (Taken, &Draft)| draft.record(transaction, &terms, taken);
                 taken

@@ -315,3 +315,36 @@ fn a_request_that_contradicts_itself_is_refused() {
     }
     assert_eq!(states(&keeper), []);
 }
+
+#[test]
+fn a_killed_holder_leaves_no_control_socket_once_its_reservation_is_gone() {
+    let _alone = alone();
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let release = |port| {
+        let selection = Selection {
+            ports: vec![port],
+            ..Selection::default()
+        };
+        keeper.release(&selection, Force::No).unwrap();
+    };
+    let take_over = |port| {
+        let again = keeper.request().preferred(port).strict().reserve();
+        again.unwrap().release().unwrap();
+    };
+    let gc = |_| drop(keeper.gc(Default::default()).unwrap());
+    let ends: [&dyn Fn(portkeeper::Port); 3] = [&release, &take_over, &gc];
+    for end in ends {
+        let kept = keeper.request().hold().keep().unwrap();
+        let record = &kept.reservations[0];
+        let control = record.control.clone().unwrap();
+        assert!(control.exists());
+        let holder = record.process.unwrap();
+        let ends = holder.descriptor(&kept.here.machine).unwrap();
+        pk_core::process::kill(&ends).unwrap();
+        assert!(pk_core::process::wait(&ends, Duration::from_secs(60)).unwrap());
+        end(record.port);
+        assert!(!control.exists());
+        assert_eq!(states(&keeper), []);
+    }
+}

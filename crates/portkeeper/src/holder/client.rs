@@ -46,11 +46,11 @@ pub(crate) fn release(
         (Ok(Answer::Released), None, _) => Ok(()),
         (_, Some(process), Force::Yes) => {
             process::kill(&process).map_err(Error::io("end the holder"))?;
-            if ended(&process) {
-                Ok(())
-            } else {
-                Err(silent())
+            if !ended(&process) {
+                return Err(silent());
             }
+            tidy(reservation, machine);
+            Ok(())
         }
         (_, Some(process), Force::No) if ended_already(&process) => Ok(()),
         _ => Err(silent()),
