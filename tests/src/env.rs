@@ -2,7 +2,7 @@
 //! real program to run there. Never leaves a process or a file behind.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::iter;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, process, skipped, terminal};
+use crate::{Answer, Running, process, skipped, terminal};
 
 /// No command of a test takes longer, even on a machine that is busy with others.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// A user without rights, for the tests that root runs.
 const PLAIN_USER: u32 = 61_001;
 
@@ -190,7 +190,7 @@ impl TestEnv {
             .env("TERM", "xterm")
             .env("NO_COLOR", "1");
         let written = terminal::attach(&mut command).expect("a terminal");
-        let (shown, start) = (shown(&command), Instant::now());
+        let (shown, start) = (as_typed(&command), Instant::now());
         let mut output = finish(command, &shown);
         output.stdout = written.join().expect("a thread that reads");
         Answer::new(shown, &output, start.elapsed())
@@ -212,9 +212,44 @@ impl TestEnv {
     /// That takes longer than a minute.
     #[must_use]
     pub fn run_as_is(&self, command: Command) -> Answer {
-        let (shown, start) = (shown(&command), Instant::now());
+        let (shown, start) = (as_typed(&command), Instant::now());
         let output = finish(command, &shown);
         Answer::new(shown, &output, start.elapsed())
+    }
+
+    /// Starts a command that goes on by itself.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start(&self, mut command: Command) -> Running {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(command).expect("a program")
+    }
+
+    /// Starts the program with exactly these arguments, and an open standard input.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start_run(&self, args: &[&str]) -> Running {
+        let mut command = self.command(&self.program);
+        command.args(args).stdin(Stdio::piped());
+        self.start(command)
+    }
+
+    /// Starts the program with the arguments in `line`, cut at blanks, on a terminal of its own, and
+    /// gives back the terminal's keyboard as well.
+    ///
+    /// # Panics
+    /// There is no terminal, or the program cannot be started.
+    #[must_use]
+    pub fn start_on_terminal(&self, line: &str) -> (File, Running) {
+        let mut command = self.command("setsid");
+        command.arg("--ctty").arg(&self.program);
+        command.args(line.split_whitespace());
+        let (keys, _written) = terminal::attach_with_keys(&mut command).expect("a terminal");
+        (keys, Running::start(command).expect("a program"))
     }
 
     /// Starts a process of this user's that ends when it is told to, or with the test.
@@ -226,6 +261,12 @@ impl TestEnv {
         let mut command = self.command("cat");
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         process::spawn(&mut command).expect("a process that waits for its input")
+    }
+
+    /// The processes that were started in this world and still run.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        process::with_environment(&self.root().to_string_lossy())
     }
 
     /// What `status` lists.
@@ -307,7 +348,7 @@ pub fn has(program: &str) -> bool {
 }
 
 /// A command as it would be typed, without its environment.
-fn shown(command: &Command) -> String {
+pub(crate) fn as_typed(command: &Command) -> String {
     let words = iter::once(command.get_program()).chain(command.get_args());
     words
         .map(OsStr::to_string_lossy)

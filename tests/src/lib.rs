@@ -17,6 +17,7 @@ mod files;
 mod object;
 mod ports;
 pub mod process;
+mod running;
 pub mod strace;
 mod terminal;
 
@@ -26,7 +27,8 @@ pub use answer::Answer;
 pub use env::{TestEnv, has};
 pub use files::{Imprint, shown};
 pub use object::Object;
-pub use ports::{Ports, has_ipv6, is_free};
+pub use ports::{Ports, has_ipv6, is_free, is_free_for_datagrams};
+pub use running::Running;
 
 /// Says, whatever the test runner captures, that a test or a part of one could not run here.
 pub fn skipped(why: impl std::fmt::Display) {

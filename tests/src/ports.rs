@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::{Range, RangeInclusive};
 
 use socket2::{Domain, Socket, Type};
@@ -76,6 +76,12 @@ impl Ports {
         self.first..=self.last
     }
 
+    /// All of them, as one word: `11000-11002`.
+    #[must_use]
+    pub fn span(&self) -> String {
+        format!("{}-{}", self.first, self.last)
+    }
+
     /// The option that makes the program choose among them.
     #[must_use]
     pub fn range(&self) -> String {
@@ -134,9 +140,18 @@ pub fn has_ipv6() -> bool {
 /// them.
 #[must_use]
 pub fn is_free(port: u16) -> bool {
+    undisturbed(|| usual_addresses().all(|address| TcpListener::bind((address, port)).is_ok()))
+}
+
+/// Whether a UDP server could start on `port`: each of the usual addresses in turn.
+#[must_use]
+pub fn is_free_for_datagrams(port: u16) -> bool {
+    undisturbed(|| usual_addresses().all(|address| UdpSocket::bind((address, port)).is_ok()))
+}
+
+fn usual_addresses() -> impl Iterator<Item = IpAddr> {
     let v4 = [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED].map(IpAddr::from);
     let v6 = [Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED].map(IpAddr::from);
     let v6 = v6.into_iter().filter(|_| has_ipv6());
-    let mut addresses = v4.into_iter().chain(v6);
-    undisturbed(|| addresses.all(|address| TcpListener::bind((address, port)).is_ok()))
+    v4.into_iter().chain(v6)
 }

@@ -58,6 +58,19 @@ fn fields(pid: u32) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The processes in whose environment `text` stands: all that were started in the world of a test,
+/// whatever they did to their parents, groups and sessions.
+#[must_use]
+pub fn with_environment(text: &str) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("/proc");
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let has_text = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(text) && is_alive(*pid)
+    };
+    pids.filter(has_text).collect()
+}
+
 /// Sends a signal to a process that the test started, or made the program start.
 pub fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid)

@@ -16,6 +16,11 @@ const COLUMNS: u16 = 100;
 /// Puts the three standard streams of `command` on a new terminal; the thread gives back all that
 /// was written there, once everybody has let go of it.
 pub(crate) fn attach(command: &mut Command) -> io::Result<JoinHandle<Vec<u8>>> {
+    attach_with_keys(command).map(|(_, written)| written)
+}
+
+/// The same, with the keyboard: what is written to it is typed.
+pub(crate) fn attach_with_keys(command: &mut Command) -> io::Result<(File, JoinHandle<Vec<u8>>)> {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&ours)?;
     unlockpt(&ours)?;
@@ -39,11 +44,14 @@ pub(crate) fn attach(command: &mut Command) -> io::Result<JoinHandle<Vec<u8>>> {
         .stdin(theirs.try_clone()?)
         .stdout(theirs.try_clone()?)
         .stderr(Stdio::from(theirs));
-    Ok(thread::spawn(move || {
+    let mut screen = File::from(ours);
+    let keys = screen.try_clone()?;
+    let written = thread::spawn(move || {
         let mut written = Vec::new();
         // The end of a terminal is an error (EIO), with all that came before kept.
-        let _ = File::from(ours).read_to_end(&mut written);
+        let _ = screen.read_to_end(&mut written);
         written.retain(|byte| *byte != b'\r');
         written
-    }))
+    });
+    Ok((keys, written))
 }

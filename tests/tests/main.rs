@@ -14,4 +14,5 @@ mod hold;
 mod journeys;
 mod model;
 mod readme;
+mod run;
 mod syscalls;

@@ -14,6 +14,8 @@ pub(crate) struct Environment {
     pub(crate) settings: Settings,
     /// What to log, as `pk_core=debug,info`.
     pub(crate) log: Option<String>,
+    /// Where programs are looked for.
+    pub(crate) search: Option<OsString>,
     /// Whether the original's lock file is set, which has no meaning here.
     pub(crate) has_lock: bool,
 }
@@ -30,13 +32,15 @@ pub(crate) const VARIABLES: [(&str, &str); 2] = [
 pub(crate) fn read(
     pairs: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Environment, Error> {
-    let mine: Vec<_> = pairs
-        .into_iter()
-        .filter(|(name, _)| {
-            name.to_str()
-                .is_some_and(|name| name.starts_with("PORTKEEPER_"))
-        })
-        .collect();
+    let mut search = None;
+    let mut mine = Vec::new();
+    for (name, value) in pairs {
+        match name.to_str() {
+            Some("PATH") => search = Some(value),
+            Some(ours) if ours.starts_with("PORTKEEPER_") => mine.push((name, value)),
+            _ => {}
+        }
+    }
     let find = |wanted: &str| mine.iter().find(|(name, _)| name == wanted);
     let log = find("PORTKEEPER_LOG")
         .map(|(_, value)| value.to_string_lossy().into_owned())
@@ -46,6 +50,7 @@ pub(crate) fn read(
     Ok(Environment {
         settings,
         log,
+        search,
         has_lock,
     })
 }

@@ -27,6 +27,8 @@ pub(crate) enum Error {
     },
     /// Several things failed. Each was told already.
     Several(u8),
+    /// Not a failure of this command: what it ran has ended with this code.
+    Ended(u8),
     /// The answer is no: there is no such thing.
     No { message: String, hint: String },
     /// The answer could not be printed.
@@ -65,7 +67,7 @@ impl Error {
     pub(crate) fn report(&self) -> ExitCode {
         let (message, hint, code) = match self {
             Error::Answered => return ExitCode::SUCCESS,
-            Error::Several(code) => return ExitCode::from(*code),
+            Error::Several(code) | Error::Ended(code) => return ExitCode::from(*code),
             Error::Usage { message, hint } => (message.clone(), hint.clone(), 2),
             Error::No { message, hint } => (message.clone(), hint.clone(), 1),
             Error::Library(cause) => (chain(cause), hint(cause), code(cause.kind())),
@@ -130,9 +132,22 @@ fn hint(cause: &Cause) -> String {
             "portkeeper gc --unused 1h --dry-run shows what could be dropped".into()
         }
         Cause::NoFreePort(_) => "give another --range, or none".into(),
-        Cause::Taken { port, by: Some(_) } => format!("portkeeper status {port} shows by whom"),
+        Cause::Waited { cause, .. } => hint(cause),
+        Cause::Taken {
+            port, by: Some(_), ..
+        } => format!("portkeeper status {port} shows by whom"),
         Cause::Taken { .. } => "without --strict another port is found".into(),
         Cause::NotReserved { .. } => "portkeeper status lists what is reserved".into(),
+        Cause::Program { .. } => "name a program that is there and that you may execute".into(),
+        Cause::HandOver { .. } => "--hand-over auto takes the best way that works".into(),
+        Cause::NotReady { .. } => {
+            "see what the command says, or give it longer: --ready 60s".into()
+        }
+        Cause::Supervisor { .. } => "start it again".into(),
+        Cause::NotHeld { port } => {
+            format!("portkeeper release {port}, and portkeeper run --preferred {port} -- COMMAND")
+        }
+        Cause::ProgramRuns { port, .. } => format!("portkeeper release {port} ends it"),
         Cause::NotYours { .. } => "only that user, or root, can release it".into(),
         Cause::HolderSilent { port, .. } => format!("portkeeper release --force {port}"),
         Cause::Registry(Reg::Lock(lock::Error::Timeout { holder, .. })) => match holder {

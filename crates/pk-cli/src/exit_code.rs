@@ -7,6 +7,7 @@ use portkeeper::ErrorKind;
 #[must_use]
 pub fn code(kind: ErrorKind) -> u8 {
     match kind {
+        ErrorKind::No => 1,
         ErrorKind::Usage => 2,
         ErrorKind::NoFreePort => 3,
         ErrorKind::NotReserved => 4,
@@ -15,6 +16,8 @@ pub fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Io => 7,
         ErrorKind::Permission => 8,
         ErrorKind::Newer => 9,
+        ErrorKind::NotExecutable => 126,
+        ErrorKind::NoProgram => 127,
         _ => 70,
     }
 }

@@ -29,7 +29,7 @@ pub fn run(
         .get(1)
         .is_some_and(|word| word == commands::HOLDER)
     {
-        return match portkeeper::holder::serve() {
+        return match portkeeper::holder::serve(&arguments[2..], environment) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => ExitCode::from(code(error.kind())),
         };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{Host, Port};
+use crate::{Host, Port, Protocol, Transport};
 
 /// Why a port can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,16 @@ pub enum Error {
         port: Port,
         /// The host that was asked for.
         host: Host,
+    },
+    /// A socket of the one protocol was asked for, and the port was taken for the other.
+    #[error("port {port} was taken for {protocol}, so it has no {wanted} socket")]
+    OtherProtocol {
+        /// The port.
+        port: Port,
+        /// What it was taken for.
+        protocol: Protocol,
+        /// What was asked for.
+        wanted: Transport,
     },
     /// Another system call failed.
     #[error("cannot {action}")]

@@ -6,17 +6,18 @@
 //! and clients are refused at once instead of hanging in a backlog.
 //!
 //! ```
-//! use pk_core::{Coverage, Hold, Host, Wish, Walk};
+//! use pk_core::{Coverage, Hold, Host, Protocol, Wish, Walk};
 //!
 //! // The first free port of the default range…
-//! let mut walk = Walk::new();
+//! let mut walk = Walk::new(Protocol::Tcp);
 //! let (port, claim) = Wish::default()
 //!     .candidates(0, || None)
 //!     .find_map(|candidate| Some((candidate, walk.claim(candidate.port).ok()?)))
 //!     .expect("some port of ten thousand is free");
 //! drop(claim);
 //! // …held, until it becomes the server's very own socket.
-//! let hold = Hold::acquire(Host::default(), port.port, Coverage::Host, port.origin)?;
+//! let (host, coverage) = (Host::default(), Coverage::Host);
+//! let hold = Hold::acquire(host, port.port, Protocol::Tcp, coverage, port.origin)?;
 //! let listener = hold.into_listener()?;
 //! assert_eq!(listener.local_addr()?.port(), port.port.number());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -39,6 +40,7 @@ pub mod protocol;
 pub mod range;
 pub mod sockets;
 mod sys;
+pub mod tree;
 
 pub use candidates::{Candidate, Fallback, Origin, Wish};
 pub use error::Error;
@@ -48,7 +50,7 @@ pub use machine::Machine;
 pub use port::Port;
 pub use probe::Walk;
 pub use process::{ProcessId, ProcessState};
-pub use protocol::Protocol;
+pub use protocol::{Protocol, Transport};
 pub use range::PortRange;
 
 /// A process that a test starts has copies of all sockets until it has become its program. Tests that

@@ -5,17 +5,25 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-use crate::{Error, Host, Port};
+use crate::{Error, Host, Port, Protocol, Transport};
 
-/// A walk along candidates: one socket is bound to each until a bind succeeds. A failed bind leaves
-/// the socket as it was, and one call costs a sixth of opening a new one.
+/// A walk along candidates: one socket (for both protocols, one of each) is bound to each until a
+/// bind succeeds. A failed bind leaves the socket as it was, and one call costs a sixth of opening a
+/// new one.
 ///
 /// The socket is a dual-stack `[::]` one where there is IPv6, so that a port that anything uses on
 /// any address of the machine is passed over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Walk {
+    legs: Vec<Leg>,
+}
+
+/// The walk of one protocol.
+#[derive(Debug)]
+struct Leg {
+    transport: Transport,
     socket: Option<(Socket, IpAddr)>,
 }
 
@@ -23,27 +31,42 @@ pub struct Walk {
 #[derive(Debug)]
 #[must_use = "the port is free again when this is dropped"]
 pub struct Claim {
-    _socket: Socket,
+    _sockets: Vec<Socket>,
 }
 
 impl Walk {
     /// A walk that has not begun.
     #[must_use]
-    pub fn new() -> Walk {
-        Walk::default()
+    pub fn new(protocol: Protocol) -> Walk {
+        let leg = |&transport| Leg {
+            transport,
+            socket: None,
+        };
+        Walk {
+            legs: protocol.transports().iter().map(leg).collect(),
+        }
     }
 
-    /// Takes `port` if nothing on the machine uses it.
+    /// Takes `port` if nothing on the machine uses it; for both protocols, if neither is used.
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Error::Denied`]: on to the next. [`Error::Io`]: there is no next.
     pub fn claim(&mut self, port: Port) -> Result<Claim, Error> {
+        let sockets = self.legs.iter_mut().map(|leg| leg.claim(port));
+        Ok(Claim {
+            _sockets: sockets.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Leg {
+    fn claim(&mut self, port: Port) -> Result<Socket, Error> {
         let (socket, address) = match self.socket.take() {
             Some(begun) => begun,
-            None => anywhere().map_err(Error::io("open a socket"))?,
+            None => anywhere(self.transport).map_err(Error::io("open a socket"))?,
         };
         match bind(&socket, address, port) {
-            Ok(()) => Ok(Claim { _socket: socket }),
+            Ok(()) => Ok(socket),
             Err(error) => {
                 self.socket = Some((socket, address));
                 Err(Error::of_bind(error, Host::Address(address), port))
@@ -52,14 +75,14 @@ impl Walk {
     }
 }
 
-/// A socket for every address of the machine.
-fn anywhere() -> io::Result<(Socket, IpAddr)> {
+/// A socket for every address of the machine, and what it is to be bound to.
+pub(crate) fn anywhere(transport: Transport) -> io::Result<(Socket, IpAddr)> {
     let everything = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    match open(everything, Stack::Dual) {
+    match open(transport, everything, Stack::Dual) {
         Ok(socket) => Ok((socket, everything)),
         Err(error) if no_ipv6(&error) => {
             let all_of_ipv4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            Ok((open(all_of_ipv4, Stack::Single)?, all_of_ipv4))
+            Ok((open(transport, all_of_ipv4, Stack::Single)?, all_of_ipv4))
         }
         Err(error) => Err(error),
     }
@@ -72,12 +95,16 @@ pub(crate) enum Stack {
     Dual,
 }
 
-/// A TCP socket for `address`, close-on-exec, without `SO_REUSEADDR`.
-pub(crate) fn open(address: IpAddr, stack: Stack) -> io::Result<Socket> {
+/// A socket for `address`, close-on-exec, without `SO_REUSEADDR`.
+pub(crate) fn open(transport: Transport, address: IpAddr, stack: Stack) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Tcp => (Type::STREAM, socket2::Protocol::TCP),
+        Transport::Udp => (Type::DGRAM, socket2::Protocol::UDP),
+    };
     match address {
-        IpAddr::V4(_) => Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)),
+        IpAddr::V4(_) => Socket::new(Domain::IPV4, kind, Some(protocol)),
         IpAddr::V6(_) => {
-            let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+            let socket = Socket::new(Domain::IPV6, kind, Some(protocol))?;
             // Said in both cases, because the system's default can be set (ipv6(7), bindv6only).
             socket.set_only_v6(stack == Stack::Single)?;
             Ok(socket)
@@ -99,7 +126,7 @@ pub(crate) fn no_ipv6(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, UdpSocket};
 
     #[test]
     fn a_walk_passes_over_what_listens_on_any_address() {
@@ -116,12 +143,35 @@ mod tests {
                 continue;
             };
             let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
-            let mut walk = Walk::new();
-            for _ in 0..3 {
-                assert!(
-                    matches!(walk.claim(port), Err(Error::Busy { .. })),
-                    "{address}"
-                );
+            for protocol in [Protocol::Tcp, Protocol::Both] {
+                let mut walk = Walk::new(protocol);
+                for _ in 0..3 {
+                    let claim = walk.claim(port);
+                    assert!(matches!(claim, Err(Error::Busy { .. })), "{address}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_the_protocols_are_independent() {
+        let _no_process_starts = crate::PROCESSES.read();
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            let Ok(socket) = UdpSocket::bind(address) else {
+                println!("skipped {address}: no such address here");
+                continue;
+            };
+            let port = Port::new(socket.local_addr().unwrap().port()).unwrap();
+            for protocol in [Protocol::Udp, Protocol::Both] {
+                let mut walk = Walk::new(protocol);
+                for _ in 0..3 {
+                    let claim = walk.claim(port);
+                    assert!(matches!(claim, Err(Error::Busy { .. })), "{address}");
+                }
+            }
+            // Unless a test of another process is at it.
+            if let Ok(_claim) = Walk::new(Protocol::Tcp).claim(port) {
+                TcpListener::bind(("127.0.0.1", port.number())).unwrap_err();
             }
         }
     }
@@ -129,14 +179,16 @@ mod tests {
     #[test]
     fn a_claim_keeps_the_port_until_it_is_dropped() {
         let _no_process_starts = crate::PROCESSES.read();
-        let mut walk = Walk::new();
+        let mut walk = Walk::new(Protocol::Both);
         let mut taken = crate::PortRange::DEFAULT
             .ports_from(std::process::id())
             .filter_map(|port| Some((port, walk.claim(port).ok()?)));
         let (port, claim) = taken.next().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port.number()));
         assert!(TcpListener::bind(address).is_err());
+        assert!(UdpSocket::bind(address).is_err());
         drop(claim);
         TcpListener::bind(address).unwrap();
+        UdpSocket::bind(address).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use crate::{Machine, sys};
 
@@ -148,10 +148,18 @@ pub fn wait(descriptor: &OwnedFd, limit: Duration) -> io::Result<bool> {
 /// # Errors
 /// The system's reason; `PermissionDenied` for another user's.
 pub fn kill(descriptor: &OwnedFd) -> io::Result<()> {
+    signal(descriptor, Signal::KILL)
+}
+
+/// Sends a signal to the process behind a [`ProcessId::descriptor`], and to no other.
+///
+/// # Errors
+/// As [`kill`].
+pub fn signal(descriptor: &OwnedFd, signal: Signal) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    rustix::process::pidfd_send_signal(descriptor, rustix::process::Signal::KILL)?;
+    rustix::process::pidfd_send_signal(descriptor, signal)?;
     #[cfg(not(target_os = "linux"))]
-    let _ = descriptor;
+    let _ = (descriptor, signal);
     Ok(())
 }
 
@@ -159,8 +167,14 @@ fn pid(number: u32) -> Option<Pid> {
     i32::try_from(number).ok().and_then(Pid::from_raw)
 }
 
+/// The process that started `pid`, or has taken its place; `None` where there is no such process.
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    stat(pid).ok().map(|stat| stat.parent)
+}
+
 struct Stat {
     ended: bool,
+    parent: u32,
     start: u64,
 }
 
@@ -184,7 +198,8 @@ fn parse(text: &[u8]) -> Option<Stat> {
     let ended = matches!(fields.next()?, "Z" | "X" | "x");
     Some(Stat {
         ended,
-        start: fields.nth(18)?.parse().ok()?,
+        parent: fields.next()?.parse().ok()?,
+        start: fields.nth(17)?.parse().ok()?,
     })
 }
 

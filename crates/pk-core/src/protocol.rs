@@ -15,6 +15,15 @@ pub enum Protocol {
     Both,
 }
 
+/// One of the two: what a socket is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
 /// A text is no protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a protocol: {text} (tcp, udp or both)")]
@@ -33,10 +42,29 @@ impl Protocol {
         }
     }
 
+    /// What a port of this protocol needs a socket of.
+    #[must_use]
+    pub fn transports(self) -> &'static [Transport] {
+        match self {
+            Protocol::Tcp => &[Transport::Tcp],
+            Protocol::Udp => &[Transport::Udp],
+            Protocol::Both => &[Transport::Tcp, Transport::Udp],
+        }
+    }
+
     /// Whether two reservations of one number get in each other's way.
     #[must_use]
     pub fn overlaps(self, other: Protocol) -> bool {
         self == other || self == Protocol::Both || other == Protocol::Both
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        })
     }
 }
 
@@ -73,6 +101,8 @@ mod tests {
         ] {
             assert_eq!(a.overlaps(b), expect);
             assert_eq!(b.overlaps(a), expect);
+            let shares = |transport| b.transports().contains(transport);
+            assert_eq!(a.transports().iter().any(shares), expect);
         }
     }
 }

@@ -7,12 +7,13 @@ use std::ops::BitOr;
 
 use rustix::fd::OwnedFd;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, netlink, recv, send,
+    socket_with,
 };
 
-use crate::Port;
+use crate::{Port, Transport};
 
-/// A TCP socket that is bound to a port.
+/// A socket that is bound to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoundSocket {
     /// The address that it is bound to.
@@ -30,10 +31,12 @@ pub struct BoundSocket {
 pub struct States(u32);
 
 impl States {
-    /// Those that listen.
+    /// TCP: those that listen.
     pub const LISTENING: States = States(1 << 10);
-    /// Those that are bound and do not listen. Since Linux 6.8; before, none are found.
+    /// TCP: those that are bound and do not listen. Since Linux 6.8; before, none are found.
     pub const BOUND: States = States(1 << 13);
+    /// UDP: all of them, connected or not; whoever has a port can receive on it.
+    pub const RECEIVING: States = States(1 << 1 | 1 << 7);
 }
 
 impl BitOr for States {
@@ -47,8 +50,9 @@ impl BitOr for States {
 /// The sockets of all users in this network namespace, those of `port` alone if one is given.
 ///
 /// # Errors
-/// The system's reason; `Unsupported` where there is no sock_diag.
+/// The system's reason; `Unsupported` or `NotFound` where there is no sock_diag, or none for UDP.
 pub fn list(
+    transport: Transport,
     families: &[AddressFamily],
     states: States,
     port: Option<Port>,
@@ -61,7 +65,7 @@ pub fn list(
     )?;
     let mut found = Vec::new();
     for &family in families {
-        dump(&kernel, family, states, port, &mut found)?;
+        dump(&kernel, transport, family, states, port, &mut found)?;
     }
     // The kernel does not filter sockets that are only bound by their port.
     found.retain(|socket| port.is_none_or(|port| socket.port == port.number()));
@@ -79,6 +83,7 @@ const DONE: u16 = 3;
 
 fn dump(
     kernel: &OwnedFd,
+    transport: Transport,
     family: AddressFamily,
     states: States,
     port: Option<Port>,
@@ -89,7 +94,11 @@ fn dump(
     request[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
     request[16] = family.as_raw() as u8;
-    request[17] = rustix::net::ipproto::TCP.as_raw().get() as u8;
+    let protocol = match transport {
+        Transport::Tcp => ipproto::TCP,
+        Transport::Udp => ipproto::UDP,
+    };
+    request[17] = protocol.as_raw().get() as u8;
     request[20..24].copy_from_slice(&states.0.to_ne_bytes());
     let number = port.map_or(0, Port::number);
     request[24..26].copy_from_slice(&number.to_be_bytes());
@@ -152,7 +161,8 @@ fn bound_socket(body: &[u8]) -> Option<BoundSocket> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use crate::Protocol;
+    use std::net::{TcpListener, UdpSocket};
 
     #[test]
     fn a_listener_is_found_and_gone_when_closed() {
@@ -161,7 +171,8 @@ mod tests {
         let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
         let inode = rustix::fs::fstat(&listener).unwrap().st_ino;
         let mine = || {
-            let found = list(&[AddressFamily::INET], States::LISTENING, Some(port)).unwrap();
+            let families = [AddressFamily::INET];
+            let found = list(Transport::Tcp, &families, States::LISTENING, Some(port)).unwrap();
             found.into_iter().find(|socket| socket.inode == inode)
         };
         let found = mine().expect("it listens");
@@ -177,16 +188,35 @@ mod tests {
     #[test]
     fn a_bound_socket_is_found_where_the_kernel_tells() {
         let _no_process_starts = crate::PROCESSES.read();
-        let mut walk = crate::Walk::new();
+        let mut walk = crate::Walk::new(Protocol::Tcp);
         let (port, _claim) = crate::PortRange::DEFAULT
             .ports_from(std::process::id().wrapping_mul(7))
             .find_map(|port| Some((port, walk.claim(port).ok()?)))
             .unwrap();
         let families = [AddressFamily::INET, AddressFamily::INET6];
-        let found = list(&families, States::BOUND, Some(port)).unwrap();
+        let found = list(Transport::Tcp, &families, States::BOUND, Some(port)).unwrap();
         // Linux before 6.8 lists none.
         assert!(found.iter().all(|socket| socket.port == port.number()));
         println!("{} bound socket(s) listed", found.len());
+    }
+
+    #[test]
+    fn datagram_sockets_are_found_connected_or_not() {
+        let _no_process_starts = crate::PROCESSES.read();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let port = Port::new(address.port()).unwrap();
+        let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
+        let families = [AddressFamily::INET, AddressFamily::INET6];
+        let is_found = || {
+            let found = list(Transport::Udp, &families, States::RECEIVING, Some(port)).unwrap();
+            found.iter().any(|socket| socket.inode == inode)
+        };
+        assert!(is_found());
+        socket.connect(address).unwrap();
+        assert!(is_found());
+        drop(socket);
+        assert!(!is_found());
     }
 
     #[test]

@@ -59,6 +59,13 @@ impl LiveFile {
     }
 }
 
+/// One that another process has locked and passed on.
+impl From<OwnedFd> for LiveFile {
+    fn from(descriptor: OwnedFd) -> LiveFile {
+        LiveFile(descriptor.into())
+    }
+}
+
 impl AsFd for LiveFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -1,15 +1,16 @@
 //! Reservations in the making: what is known before the port is, and what keeps them afterwards.
 //! Never chooses a port.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use pk_core::{Host, Machine, ProcessId, Protocol};
+use pk_core::{Hold, Host, Machine, ProcessId, Protocol};
 use pk_fs::live::LiveFile;
 use pk_registry::{Here, Kind, Lease, Owner, Reservation as Record, Transaction};
 
 use crate::error::Error;
-use crate::holder::HolderCommand;
 use crate::holder::launch::{Control, Launched};
+use crate::holder::{HolderCommand, Role};
 use crate::pick::Taken;
 
 /// A reservation before its port is known.
@@ -18,7 +19,23 @@ pub(crate) struct Draft {
     id: String,
     kind: Kind,
     process: Option<ProcessId>,
-    control: Option<PathBuf>,
+    control: Option<Door>,
+}
+
+/// Whose control socket answers for a reservation.
+#[derive(Debug)]
+enum Door {
+    Own(Place),
+    /// That of another reservation of the same program.
+    Shared(PathBuf),
+}
+
+/// Where a control socket will be. It is made when the port is there: whoever is interrupted while
+/// it waits for one leaves none behind.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    control: OnceCell<Control>,
 }
 
 impl Draft {
@@ -31,6 +48,37 @@ impl Draft {
             process,
             control: None,
         }
+    }
+
+    /// One that `process` holds, with a control socket in `folder`.
+    pub(crate) fn held(process: ProcessId, folder: &Path) -> Draft {
+        let id = new_id();
+        let place = Place::new(folder, &id, Role::Hold);
+        Draft {
+            id,
+            kind: Kind::Held,
+            process: Some(process),
+            control: Some(Door::Own(place)),
+        }
+    }
+
+    /// Those of a program that `process` is about to run: the supervisor that keeps them all answers
+    /// at the control socket of the first.
+    pub(crate) fn for_program(count: usize, process: ProcessId, folder: &Path) -> Vec<Draft> {
+        let draft = |id, door| Draft {
+            id,
+            kind: Kind::Held,
+            process: Some(process),
+            control: Some(door),
+        };
+        let first = new_id();
+        let place = Place::new(folder, &first, Role::Run);
+        let path = place.path.clone();
+        let others = (1..count).map(|_| draft(new_id(), Door::Shared(path.clone())));
+        [draft(first, Door::Own(place))]
+            .into_iter()
+            .chain(others)
+            .collect()
     }
 
     /// One that nothing but its entry keeps.
@@ -58,11 +106,16 @@ impl Draft {
                     .map_err(pk_registry::Error::from)?,
             ),
         };
+        let control = match &self.control {
+            Some(Door::Own(place)) => Some(place.make()?.path().into()),
+            Some(Door::Shared(path)) => Some(path.clone()),
+            None => None,
+        };
         let record = transaction.insert(Record {
             id: self.id.clone(),
             port: taken.candidate.port,
             host: terms.host,
-            protocol: Protocol::Tcp,
+            protocol: terms.protocol,
             owner: terms.owner.map(|owner| owner.as_str().to_owned()),
             uid: terms.here.uid,
             fence: 0,
@@ -73,7 +126,7 @@ impl Draft {
             lease: terms.lease,
             process: self.process,
             until: terms.until,
-            control: self.control.clone(),
+            control,
         })?;
         Ok(Granted {
             record,
@@ -81,11 +134,43 @@ impl Draft {
             live,
         })
     }
+
+    /// The control socket of one that was written down.
+    pub(crate) fn into_control(self) -> Option<Control> {
+        match self.control? {
+            Door::Own(place) => place.control.into_inner(),
+            Door::Shared(_) => None,
+        }
+    }
+}
+
+impl Place {
+    fn new(folder: &Path, id: &str, role: Role) -> Place {
+        Place {
+            path: Control::path_of(folder, id, role),
+            control: OnceCell::new(),
+        }
+    }
+
+    fn make(&self) -> Result<&Control, Error> {
+        if let Some(made) = self.control.get() {
+            return Ok(made);
+        }
+        let made = Control::bind(&self.path)?;
+        Ok(self.control.get_or_init(|| made))
+    }
+}
+
+impl AsRef<Draft> for Draft {
+    fn as_ref(&self) -> &Draft {
+        self
+    }
 }
 
 /// What is the same for all ports of a request.
 pub(crate) struct Terms<'t> {
     pub(crate) host: Host,
+    pub(crate) protocol: Protocol,
     pub(crate) owner: Option<&'t Owner>,
     pub(crate) lease: Lease,
     pub(crate) until: Option<ProcessId>,
@@ -100,13 +185,43 @@ pub(crate) struct Granted {
     pub(crate) live: Option<LiveFile>,
 }
 
+/// What it takes to keep a port held.
+#[derive(Debug)]
+pub(crate) struct Kit {
+    pub(crate) control: Control,
+    pub(crate) live: LiveFile,
+    pub(crate) hold: Hold,
+}
+
+impl Granted {
+    /// What there is to keep, once `draft` was written down as this.
+    pub(crate) fn into_kit(self, draft: Draft) -> Result<(Record, Kit), Error> {
+        let (Some(control), Some(live), Some(hold)) =
+            (draft.into_control(), self.live, self.taken.hold)
+        else {
+            return Err(Error::not_held());
+        };
+        let kit = Kit {
+            control,
+            live,
+            hold,
+        };
+        Ok((self.record, kit))
+    }
+}
+
 /// A holder that waits for its port.
 #[derive(Debug)]
 pub(crate) struct Standby {
-    id: String,
     launched: Launched,
-    process: ProcessId,
-    control: Control,
+    /// The reservation that it will keep.
+    draft: Draft,
+}
+
+impl AsRef<Draft> for Standby {
+    fn as_ref(&self) -> &Draft {
+        &self.draft
+    }
 }
 
 impl Standby {
@@ -116,36 +231,20 @@ impl Standby {
         machine: &Machine,
     ) -> Result<Standby, Error> {
         let launched = Launched::start(command)?;
-        let process = launched.process(machine)?;
-        let id = new_id();
-        let control = Control::bind(folder, &id)?;
-        Ok(Standby {
-            id,
-            launched,
-            process,
-            control,
-        })
-    }
-
-    /// The reservation that it will keep.
-    pub(crate) fn draft(&self) -> Draft {
-        Draft {
-            id: self.id.clone(),
-            kind: Kind::Held,
-            process: Some(self.process),
-            control: Some(self.control.path().into()),
-        }
+        let draft = Draft::held(launched.process(machine)?, folder);
+        Ok(Standby { launched, draft })
     }
 
     /// Gives it what it is to keep.
     pub(crate) fn take(self, granted: Granted, registry: &Path) -> Result<(), Error> {
-        let (Some(hold), Some(live)) = (granted.taken.hold, granted.live) else {
-            return Err(Error::Request {
-                why: "a port was not held that should be".into(),
-            });
-        };
+        let (record, kit) = granted.into_kit(self.draft)?;
+        let Kit {
+            control,
+            live,
+            hold,
+        } = kit;
         self.launched
-            .hand_over(&granted.record, registry, &live, self.control, hold)?;
+            .hand_over(&record, registry, &live, control, hold)?;
         Ok(())
     }
 }

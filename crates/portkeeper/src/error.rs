@@ -2,11 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use pk_core::Port;
+use pk_core::{Port, Protocol};
 use pk_fs::{folder, lock, replace};
 use pk_registry::Reservation;
 
+use crate::holder::HolderCommand;
+use crate::launch::HandOver;
 use crate::pick::Tally;
 
 /// Why a request failed. Whatever it had done before was undone, unless it says otherwise.
@@ -20,16 +23,26 @@ pub enum Error {
     #[error(transparent)]
     Port(#[from] pk_core::Error),
     /// The one port that was wanted is taken.
-    #[error("port {port} is {}", by.as_deref().map_or("in use".into(), reserved_by))]
+    #[error("{}port {port} is {}", of(*protocol), by.as_deref().map_or("in use".into(), reserved_by))]
     Taken {
         /// The port.
         port: Port,
+        /// For which protocol it was wanted.
+        protocol: Protocol,
         /// Who has it, where it is reserved and not only in use.
         by: Option<Box<Reservation>>,
     },
     /// There are not as many free ports as were wanted.
     #[error("{0}")]
     NoFreePort(Box<Tally>),
+    /// There was none for as long as was to be waited.
+    #[error("{cause}; waited {:.1}s", time.as_secs_f64())]
+    Waited {
+        /// What was in the way at last: [`Error::Taken`] or [`Error::NoFreePort`].
+        cause: Box<Error>,
+        /// How long.
+        time: Duration,
+    },
     /// No reservation is there to be released.
     #[error("not reserved: {}", list(ports))]
     NotReserved {
@@ -59,6 +72,48 @@ pub enum Error {
         program: PathBuf,
         /// The system's reason.
         source: io::Error,
+    },
+    /// A program that was to be run on a port could not be started.
+    #[error("cannot run {program}")]
+    Program {
+        /// The program.
+        program: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A program could not be given its port in the way that was asked for.
+    #[error("cannot hand over a port by {}", way.name())]
+    HandOver {
+        /// That way.
+        way: HandOver,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A program did not listen in time. It was ended.
+    #[error("the program did not listen within {} s", limit.as_secs_f32())]
+    NotReady {
+        /// How long that was.
+        limit: Duration,
+    },
+    /// The supervisor of a program was killed. The program was ended.
+    #[error("the supervisor of the program was killed, so the program was ended")]
+    Supervisor {
+        /// What was noticed.
+        source: io::Error,
+    },
+    /// A port is reserved, but nobody holds it.
+    #[error("port {port} is reserved, but not held")]
+    NotHeld {
+        /// The port.
+        port: Port,
+    },
+    /// A program runs on a port already.
+    #[error("port {port} belongs to a program that runs (process {pid})")]
+    ProgramRuns {
+        /// The port.
+        port: Port,
+        /// The command that runs it.
+        pid: u32,
     },
     /// A process that was named does not run.
     #[error("no such process: {pid}")]
@@ -154,6 +209,12 @@ pub enum ErrorKind {
     Permission,
     /// A newer version wrote the file.
     Newer,
+    /// The answer is no: what was waited for did not come in time.
+    No,
+    /// There is no such program.
+    NoProgram,
+    /// A program can't be executed.
+    NotExecutable,
     /// A bug of PortKeeper's own.
     Bug,
 }
@@ -168,17 +229,40 @@ impl Error {
             Error::Config(error) => of_config(error),
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
             Error::Taken { .. } | Error::NoFreePort(_) => ErrorKind::NoFreePort,
-            Error::NotReserved { .. } | Error::NotYours { .. } => ErrorKind::NotReserved,
-            Error::NotUndone { cause, .. } => cause.kind(),
+            Error::NotReserved { .. }
+            | Error::NotYours { .. }
+            | Error::NotHeld { .. }
+            | Error::ProgramRuns { .. } => ErrorKind::NotReserved,
+            Error::NotUndone { cause, .. } | Error::Waited { cause, .. } => cause.kind(),
             Error::NoProcess { .. }
             | Error::Request { .. }
             | Error::Variable { .. }
             | Error::NoHome { .. } => ErrorKind::Usage,
             Error::ForeignHome { .. } | Error::NoControlFolder { .. } => ErrorKind::Permission,
-            Error::HolderSilent { .. } => ErrorKind::Io,
+            Error::HolderSilent { .. } | Error::Supervisor { .. } => ErrorKind::Io,
+            Error::NotReady { .. } => ErrorKind::No,
+            Error::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ErrorKind::NoProgram
+            }
+            Error::Program { .. } => ErrorKind::NotExecutable,
             Error::Holder { source, .. }
+            | Error::HandOver { source, .. }
             | Error::NoFolder { source, .. }
             | Error::Io { source, .. } => of_io(source),
+        }
+    }
+
+    pub(crate) fn holder(command: &HolderCommand) -> impl Fn(io::Error) -> Error {
+        move |source| Error::Holder {
+            program: command.program.clone(),
+            source,
+        }
+    }
+
+    /// A step found nothing to do its work on. It is a bug if it is ever seen.
+    pub(crate) fn not_held() -> Error {
+        Error::Request {
+            why: "a port was not held that should be".into(),
         }
     }
 
@@ -210,7 +294,7 @@ fn of_port(error: &pk_core::Error) -> ErrorKind {
     match error {
         Error::Busy { .. } => ErrorKind::NoFreePort,
         Error::Denied { .. } => ErrorKind::Permission,
-        Error::NotLocal { .. } => ErrorKind::Usage,
+        Error::NotLocal { .. } | Error::OtherProtocol { .. } => ErrorKind::Usage,
         Error::Io { source, .. } => of_io(source),
         _ => ErrorKind::Bug,
     }
@@ -230,6 +314,14 @@ fn of_io(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorKind::Permission,
         _ => ErrorKind::Io,
+    }
+}
+
+fn of(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => "udp ",
+        Protocol::Both => "tcp or udp ",
     }
 }
 

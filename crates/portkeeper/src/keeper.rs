@@ -1,12 +1,14 @@
 //! A registry, opened: what can be asked of it and done to it as a whole. Never keeps a lock or a
 //! file open between two calls.
 
+use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pk_config::{State, recovery};
 use pk_core::sockets::{self, States};
-use pk_core::{Host, Port};
+use pk_core::{Host, Port, Protocol, Transport};
 use pk_fs::lock::Wait;
 use pk_registry::{
     Ended, Here, Kind, Lease, Listed, Reason, Registry, Reservation, Snapshot, Transaction,
@@ -45,6 +47,8 @@ pub struct Selection {
     pub owner: Option<String>,
     /// Those for a host that overlaps this one.
     pub host: Option<Host>,
+    /// Those for exactly this protocol; what is reserved for both is for neither alone.
+    pub protocol: Option<Protocol>,
     /// The one that has this fence.
     pub fence: Option<u64>,
 }
@@ -127,6 +131,13 @@ impl PortKeeper {
             holder: Some(command),
             ..self
         }
+    }
+
+    /// How holders and supervisors are started.
+    pub(crate) fn holder(&self) -> Result<&HolderCommand, Error> {
+        self.holder.as_ref().ok_or_else(|| Error::Request {
+            why: "no holder command is known, so a hold can't be kept".into(),
+        })
     }
 
     /// The registry file.
@@ -348,9 +359,14 @@ impl PortKeeper {
         Wait::UpTo(self.settings.lock_timeout.unwrap_or(LOCK_TIMEOUT))
     }
 
+    /// How long a reservation is to last, if anybody said so.
+    pub(crate) fn ttl(&self, asked: Option<Ttl>) -> Option<Ttl> {
+        asked.or(self.settings.ttl)
+    }
+
     /// The end of a lease that begins now.
     pub(crate) fn lease(&self, asked: Option<Ttl>, here: &Here) -> Lease {
-        match asked.or(self.settings.ttl).unwrap_or(Ttl::DEFAULT) {
+        match self.ttl(asked).unwrap_or(Ttl::DEFAULT) {
             Ttl::Never => Lease::Never,
             Ttl::For(time) => Lease::Until(here.boot_ms.saturating_add(time.as_millis() as u64)),
         }
@@ -365,6 +381,9 @@ impl Selection {
                 .as_ref()
                 .is_none_or(|owner| reservation.owner.as_ref() == Some(owner))
             && self.host.is_none_or(|host| host.overlaps(reservation.host))
+            && self
+                .protocol
+                .is_none_or(|protocol| protocol == reservation.protocol)
             && self.fence.is_none_or(|fence| fence == reservation.fence)
     }
 
@@ -375,6 +394,7 @@ impl Selection {
             Listed::Sound { reservation, .. } => self.covers(reservation),
             Listed::Damaged { port, .. } => {
                 self.owner.is_none()
+                    && self.protocol.is_none()
                     && (self.ports.is_empty()
                         || port.is_some_and(|port| self.ports.contains(&port)))
             }
@@ -393,22 +413,37 @@ struct Sorted {
 
 /// The ports that somebody has bound, asked for only where it matters.
 struct InUse {
-    ports: Vec<u16>,
+    tcp: HashSet<u16>,
+    /// `None` where the kernel does not tell (it has no `udp_diag`).
+    udp: Option<HashSet<u16>>,
     unused: Unused,
 }
 
 impl InUse {
     fn ask(unused: Unused) -> Result<InUse, Error> {
         let families = [AddressFamily::INET, AddressFamily::INET6];
-        let found = match unused {
-            Unused::Keep => Vec::new(),
-            Unused::Drop(_) => sockets::list(&families, States::LISTENING | States::BOUND, None)
-                .map_err(Error::io("ask the kernel which ports are in use"))?,
+        let ask = |transport, states| -> io::Result<HashSet<u16>> {
+            let found = match unused {
+                Unused::Keep => Vec::new(),
+                Unused::Drop(_) => sockets::list(transport, &families, states, None)?,
+            };
+            Ok(found.into_iter().map(|socket| socket.port).collect())
         };
         Ok(InUse {
-            ports: found.into_iter().map(|socket| socket.port).collect(),
+            tcp: ask(Transport::Tcp, States::LISTENING | States::BOUND)
+                .map_err(Error::io("ask the kernel which ports are in use"))?,
+            udp: ask(Transport::Udp, States::RECEIVING).ok(),
             unused,
         })
+    }
+
+    fn has(&self, reservation: &Reservation) -> bool {
+        let port = reservation.port.number();
+        let has = |transport: &Transport| match transport {
+            Transport::Tcp => self.tcp.contains(&port),
+            Transport::Udp => self.udp.as_ref().is_none_or(|ports| ports.contains(&port)),
+        };
+        reservation.protocol.transports().iter().any(has)
     }
 
     fn drops(&self, reservation: &Reservation, here: &Here) -> Option<Reason> {
@@ -419,9 +454,7 @@ impl InUse {
             .wall
             .duration_since(reservation.created)
             .unwrap_or_default();
-        let is_unused = reservation.kind == Kind::Leased
-            && age >= after
-            && !self.ports.contains(&reservation.port.number());
+        let is_unused = reservation.kind == Kind::Leased && age >= after && !self.has(reservation);
         is_unused.then_some(Reason::Unused)
     }
 }

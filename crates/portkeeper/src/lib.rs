@@ -11,7 +11,7 @@
 //! # /* the registry of this user:
 //! let keeper = PortKeeper::open(Default::default())?;
 //! # */
-//! let reservation = keeper.request().range("20000-29999".parse()?).hold().reserve()?;
+//! let mut reservation = keeper.request().range("20000-29999".parse()?).hold().reserve()?;
 //! // Nobody else can bind it now, and everybody can see that it is taken.
 //! assert_eq!(keeper.status()?.entries.len(), 1);
 //! // The server's socket is the one that held the port: there is no gap.
@@ -40,11 +40,15 @@ pub mod error;
 pub mod files;
 pub mod holder;
 pub mod keeper;
+pub mod launch;
+mod patience;
 mod pick;
 pub mod places;
 pub mod request;
 pub mod reservation;
 pub mod settings;
+mod signals;
+mod take;
 mod template;
 pub mod ttl;
 pub mod warning;
@@ -53,6 +57,7 @@ pub use error::{Error, ErrorKind};
 pub use files::{Strategy, WriteOptions, Written};
 pub use holder::HolderCommand;
 pub use keeper::{Collected, Force, PortKeeper, Released, Selection, Unused};
+pub use launch::Launch;
 pub use pick::Tally;
 pub use pk_config as config;
 pub use pk_core::{Error as PortError, Host, Port, PortRange, Protocol};
@@ -61,7 +66,7 @@ pub use pk_registry as registry;
 pub use pk_registry::{
     Ended, Here, Kind, Lease, Listed, Owner, Reason, Reservation as Record, Snapshot, Verdict,
 };
-pub use request::{Kept, Preview, Request};
+pub use request::{HeldHere, Kept, Preview, Request};
 pub use reservation::Reservation;
 pub use settings::Settings;
 pub use template::Template;

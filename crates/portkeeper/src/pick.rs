@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use pk_core::probe::Claim;
 use pk_core::sockets::{self, States};
 use pk_core::{Candidate, Coverage, Error as PortError, Hold, Host, Origin, PortRange};
-use pk_core::{Protocol, Walk, Wish, machine};
+use pk_core::{Protocol, Transport, Walk, Wish, machine};
 use pk_registry::{Obstacle, Reservation, Transaction};
 use rustix::net::AddressFamily;
 use tracing::debug;
@@ -54,22 +54,23 @@ pub(crate) enum Search {
     Crowded,
 }
 
-/// The ports that somebody listens on.
+/// The ports that somebody listens or receives on.
 #[derive(Debug)]
 pub(crate) struct InUse(HashSet<u16>);
 
 impl InUse {
     /// Asks the kernel. Where it does not tell, every port is tried.
-    pub(crate) fn ask() -> InUse {
+    pub(crate) fn ask(protocol: Protocol) -> InUse {
         let families = [AddressFamily::INET, AddressFamily::INET6];
-        let found = sockets::list(&families, States::LISTENING, None);
-        InUse(
-            found
-                .unwrap_or_default()
-                .into_iter()
-                .map(|socket| socket.port)
-                .collect(),
-        )
+        let list = |&transport| {
+            let states = match transport {
+                Transport::Tcp => States::LISTENING,
+                Transport::Udp => States::RECEIVING,
+            };
+            sockets::list(transport, &families, states, None).unwrap_or_default()
+        };
+        let found = protocol.transports().iter().flat_map(list);
+        InUse(found.map(|socket| socket.port).collect())
     }
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn search(
     in_use: Option<&InUse>,
     now: SystemTime,
 ) -> Result<Search, Error> {
-    let mut walk = Walk::new();
+    let mut walk = Walk::new(wanted.protocol);
     let mut found = Vec::with_capacity(wanted.count);
     let mut tally = Tally::new(wanted);
     let candidates = wanted
@@ -141,7 +142,7 @@ fn take(walk: &mut Walk, candidate: Candidate, wanted: &Wanted) -> Result<Taken,
         }
         (Grip::Record, _) => Coverage::Host,
     };
-    let hold = Hold::acquire(wanted.host, port, coverage, origin)?;
+    let hold = Hold::acquire(wanted.host, port, wanted.protocol, coverage, origin)?;
     Ok(match wanted.grip {
         Grip::Hold(_) => Taken {
             candidate,
@@ -161,6 +162,8 @@ fn take(walk: &mut Walk, candidate: Candidate, wanted: &Wanted) -> Result<Taken,
 /// Why there were not enough ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
+    /// For which protocol.
+    pub protocol: Protocol,
     /// Where they were looked for.
     pub searched: Vec<PortRange>,
     /// How many were wanted.
@@ -185,6 +188,7 @@ impl Tally {
             searched.push(PortRange::DEFAULT);
         }
         Tally {
+            protocol: wanted.protocol,
             searched,
             wanted: wanted.count,
             found: 0,
@@ -220,6 +224,12 @@ impl Tally {
         self.denied > 0 && self.reserved == 0 && self.in_use == 0
     }
 
+    /// Whether there could be enough once what is in the way has gone.
+    #[must_use]
+    pub(crate) fn may_change(&self) -> bool {
+        self.found + self.reserved + self.in_use >= self.wanted
+    }
+
     fn into_error(mut self, wanted: &Wanted, found: usize) -> Error {
         let only = wanted
             .wish
@@ -229,6 +239,7 @@ impl Tally {
             return match self.denied {
                 0 => Error::Taken {
                     port,
+                    protocol: self.protocol,
                     by: self.last,
                 },
                 _ => Error::Port(PortError::Denied { port }),
@@ -241,9 +252,14 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = match self.protocol {
+            Protocol::Tcp => "",
+            Protocol::Udp => "udp ",
+            Protocol::Both => "tcp and udp ",
+        };
         match (self.wanted, self.found) {
-            (1, _) => f.write_str("no free port in ")?,
-            (wanted, found) => write!(f, "only {found} of {wanted} ports free in ")?,
+            (1, _) => write!(f, "no free {of}port in ")?,
+            (wanted, found) => write!(f, "only {found} of {wanted} {of}ports free in ")?,
         }
         for (at, range) in self.searched.iter().enumerate() {
             write!(f, "{}{range}", if at == 0 { "" } else { ", " })?;
@@ -309,6 +325,7 @@ mod tests {
     #[test]
     fn the_tally_says_what_is_in_the_way() {
         let mut tally = Tally {
+            protocol: Protocol::Tcp,
             searched: vec!["8888-8988".parse().unwrap()],
             wanted: 1,
             found: 0,
@@ -337,6 +354,17 @@ mod tests {
             tally.to_string(),
             "only 2 of 3 ports free in 8888-8988: 1 in use"
         );
+        assert!(tally.may_change());
+        tally = Tally {
+            protocol: Protocol::Both,
+            wanted: 4,
+            ..tally
+        };
+        assert_eq!(
+            tally.to_string(),
+            "only 2 of 4 tcp and udp ports free in 8888-8988: 1 in use"
+        );
+        assert!(!tally.may_change());
     }
 
     #[test]

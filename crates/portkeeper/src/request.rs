@@ -1,35 +1,42 @@
 //! A request for ports: what is wanted, and the steps from there to an answer, undone as one when a
 //! step fails. Never answers before the reservation is on disk.
 
-use std::os::unix::ffi::OsStrExt;
+mod foreground;
+mod grant;
+
 use std::path::Path;
+use std::time::Duration;
 
-use pk_core::{Coverage, Fallback, Host, Machine, Origin, Port, PortRange, ProcessId, Protocol};
-use pk_core::{Wish, machine};
-use pk_registry::{Here, Lease, Owner, Reservation as Record};
-use tracing::debug;
+use pk_core::{Coverage, Fallback, Host, Port, PortRange, ProcessId, Protocol, Wish};
+use pk_registry::{Here, Owner, Reservation as Record};
 
-use crate::draft::{Draft, Granted, Standby, Terms};
+use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{EnvTarget, JsonTarget, Tag, Targets, WriteOptions, Written};
-use crate::holder::client;
+use crate::files::{EnvTarget, JsonTarget, Targets, WriteOptions, Written};
 use crate::keeper::PortKeeper;
-use crate::pick::{self, Grip, InUse, Search, Taken, Wanted};
+use crate::launch::{Ending, Launch, Notice};
+use crate::pick::{self, Grip, InUse, Search};
 use crate::places;
 use crate::reservation::Reservation;
 use crate::template::Template;
 use crate::ttl::Ttl;
 use crate::warning::Warning;
 
+pub use foreground::HeldHere;
+
+use grant::Grant;
+
 /// What is wanted. Made by [`PortKeeper::request`]; one of [`Request::reserve`],
-/// [`Request::reserve_all`] and [`Request::keep`] carries it out.
+/// [`Request::reserve_all`], [`Request::keep`] and [`Request::hold_here`] carries it out.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is reserved before `reserve`, `reserve_all` or `keep`"]
 pub struct Request<'k> {
     keeper: &'k PortKeeper,
     wish: Wish,
     host: Host,
+    protocol: Protocol,
     count: usize,
+    wait: Duration,
     owner: Option<Owner>,
     hold: Holding,
     ttl: Option<Ttl>,
@@ -63,6 +70,8 @@ pub struct Kept {
 pub struct Preview {
     /// The ports, each with its host.
     pub ports: Vec<(Host, Port)>,
+    /// The protocol.
+    pub protocol: Protocol,
     /// The changes of files, as unified diffs.
     pub diffs: Vec<String>,
     /// What a person should know.
@@ -75,7 +84,9 @@ impl<'k> Request<'k> {
             keeper,
             wish: Wish::default(),
             host: keeper.settings.host.unwrap_or_default(),
+            protocol: Protocol::default(),
             count: 1,
+            wait: Duration::ZERO,
             owner: None,
             hold: Holding::No,
             ttl: None,
@@ -106,6 +117,20 @@ impl<'k> Request<'k> {
     /// Where the server will listen; 127.0.0.1 where nothing is said.
     pub fn host(mut self, host: Host) -> Self {
         self.host = host;
+        self
+    }
+
+    /// For which protocol; TCP where nothing is said. [`Protocol::Both`] wants the same number of
+    /// each.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Wait at most this long for what is wanted to become free, instead of failing at once. Who
+    /// waits longest is not served first.
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.wait = time;
         self
     }
 
@@ -178,7 +203,8 @@ impl<'k> Request<'k> {
     /// Reserves one port until the answer is dropped.
     ///
     /// # Errors
-    /// [`Error::NoFreePort`], [`Error::Taken`] and the rest of [`Error`]; nothing is reserved then.
+    /// [`Error::NoFreePort`], [`Error::Taken`] (after [`Request::wait`] in [`Error::Waited`]) and the
+    /// rest of [`Error`]; nothing is reserved then.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let mut all = self.count(1).reserve_all()?;
         Ok(all.pop().expect("one was wanted, and it is all or nothing"))
@@ -193,22 +219,17 @@ impl<'k> Request<'k> {
             Holding::No => Grip::Record,
             Holding::Yes => Grip::Hold(Coverage::Host),
         };
-        let here = Here::now();
-        self.rehearse(&here)?;
-        let lease = self
-            .ttl
-            .map_or(Lease::Never, |ttl| self.keeper.lease(Some(ttl), &here));
-        let drafts: Vec<_> = (0..self.count)
-            .map(|_| Draft::guarded(&here.machine))
-            .collect();
-        let (granted, _) = self.grant(&here, grip, lease, &drafts)?;
-        let made: Vec<Reservation> = granted
+        let machine = self.rehearse()?.machine;
+        let drafts: Vec<_> = (0..self.count).map(|_| Draft::guarded(&machine)).collect();
+        let grant = self.grant(grip, self.ttl.unwrap_or(Ttl::Never), &drafts)?;
+        let made: Vec<Reservation> = grant
+            .ports
             .into_iter()
             .map(|it| Reservation::new(self.keeper.clone(), it.record, it.taken.hold, it.live))
             .collect();
         // A failure drops the guards, which releases what they guard.
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
-        self.write(&here, &records)?;
+        self.write(&grant.here, &records)?;
         Ok(made)
     }
 
@@ -220,28 +241,28 @@ impl<'k> Request<'k> {
     /// As [`Request::reserve`]; [`Error::Request`] when it is to be held and the keeper has no
     /// [`crate::HolderCommand`].
     pub fn keep(self) -> Result<Kept, Error> {
-        let here = Here::now();
-        self.rehearse(&here)?;
-        let lease = self.keeper.lease(self.ttl, &here);
-        let mut holders = match self.hold {
-            Holding::No => Vec::new(),
-            Holding::Yes => self.start_holders(&here.machine)?,
-        };
-        let (grip, drafts): (_, Vec<_>) = match self.hold {
-            Holding::No => (
-                Grip::Record,
-                (0..self.count).map(|_| Draft::leased()).collect(),
-            ),
+        let machine = self.rehearse()?.machine;
+        let ttl = self.keeper.ttl(self.ttl).unwrap_or(Ttl::DEFAULT);
+        let (grant, holders) = match self.hold {
+            Holding::No => {
+                let drafts: Vec<_> = (0..self.count).map(|_| Draft::leased()).collect();
+                (self.grant(Grip::Record, ttl, &drafts)?, Vec::new())
+            }
             Holding::Yes => {
-                let held = holders.iter().map(Standby::draft).collect();
-                (Grip::Hold(Coverage::Everywhere), held)
+                let holders = self.start_holders(&machine)?;
+                let grip = Grip::Hold(Coverage::Everywhere);
+                (self.grant(grip, ttl, &holders)?, holders)
             }
         };
-        let (granted, mut warnings) = self.grant(&here, grip, lease, &drafts)?;
-        warnings.extend(self.warnings(granted.iter().map(|it| it.taken.candidate)));
-        let records: Vec<Record> = granted.iter().map(|it| it.record.clone()).collect();
+        let Grant {
+            ports,
+            here,
+            mut warnings,
+        } = grant;
+        warnings.extend(self.warnings(ports.iter().map(|it| it.taken.candidate)));
+        let records: Vec<Record> = ports.iter().map(|it| it.record.clone()).collect();
         let kept = || -> Result<Vec<Written>, Error> {
-            for (granted, standby) in granted.into_iter().zip(holders.drain(..)) {
+            for (granted, standby) in ports.into_iter().zip(holders) {
                 standby.take(granted, self.keeper.path())?;
             }
             self.write(&here, &records)
@@ -257,6 +278,42 @@ impl<'k> Request<'k> {
         }
     }
 
+    /// Reserves as many ports as are wanted, or none, and runs a program on them, which are at no
+    /// moment free, until nothing of the program is left; then the reservations end. What a person
+    /// may want to know meanwhile is told to `notice`. The reservations have no lease unless
+    /// [`Request::ttl`] says so; when it ends, the program is ended.
+    ///
+    /// Meant for a process that does nothing else: from the program's start on it catches the
+    /// signals that it passes on, and is the parent of every orphan below it.
+    ///
+    /// # Errors
+    /// As [`Request::reserve`], and [`Reservation::launch`].
+    pub fn launch(self, launch: &Launch, notice: &mut dyn FnMut(Notice)) -> Result<Ending, Error> {
+        launch.check(self.count)?;
+        let this = self.hold();
+        let holder = this.keeper.holder()?;
+        let waiting = launch.prepare(holder)?;
+        let machine = this.rehearse()?.machine;
+        let (process, folder) = (ProcessId::this(&machine), places::control_folder()?);
+        let drafts = Draft::for_program(this.count, process, &folder);
+        let ttl = this.ttl.unwrap_or(Ttl::Never);
+        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts)?;
+        let candidates: Vec<_> = grant.ports.iter().map(|it| it.taken.candidate).collect();
+        let made: Vec<Reservation> = grant
+            .ports
+            .into_iter()
+            .map(|it| Reservation::new(this.keeper.clone(), it.record, it.taken.hold, it.live))
+            .collect();
+        let control = drafts.into_iter().find_map(Draft::into_control);
+        let control = control.ok_or_else(Error::not_held)?;
+        let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
+        this.write(&grant.here, &records)?;
+        let warnings = grant.warnings.into_iter();
+        let all = warnings.chain(this.warnings(candidates.into_iter()));
+        all.for_each(|warning| notice(Notice::Warning(warning)));
+        launch.run(holder, made, control, waiting, &machine, notice)
+    }
+
     /// What [`Request::keep`] would come to. Changes nothing.
     ///
     /// # Errors
@@ -267,9 +324,9 @@ impl<'k> Request<'k> {
             Holding::No => Grip::Record,
             Holding::Yes => Grip::Hold(Coverage::Everywhere),
         };
-        let wanted = self.wanted(grip, &here)?;
+        let wanted = self.wanted(grip)?;
         self.until_process(&here.machine)?;
-        let in_use = InUse::ask();
+        let in_use = InUse::ask(self.protocol);
         let found = self.keeper.registry.preview(&here, |transaction| {
             pick::search(transaction, &wanted, Some(&in_use), here.wall)
         })?;
@@ -284,193 +341,10 @@ impl<'k> Request<'k> {
         let warnings = self.warnings(taken.iter().map(|it| it.candidate));
         Ok(Preview {
             ports,
+            protocol: self.protocol,
             diffs,
             warnings,
         })
-    }
-
-    /// Takes the ports and writes them down, all or none.
-    fn grant(
-        &self,
-        here: &Here,
-        grip: Grip,
-        lease: Lease,
-        drafts: &[Draft],
-    ) -> Result<(Vec<Granted>, Vec<Warning>), Error> {
-        let wanted = self.wanted(grip, here)?;
-        let until = self.until_process(&here.machine)?;
-        let terms = Terms {
-            host: self.host,
-            owner: self.owner.as_ref(),
-            lease,
-            until,
-            here,
-        };
-        let mut in_use = None;
-        loop {
-            let updated = self.keeper.update(here, |transaction| {
-                let search = pick::search(transaction, &wanted, in_use.as_ref(), here.wall)?;
-                let Search::Found(taken) = search else {
-                    return Ok(None);
-                };
-                for ended in transaction.ended() {
-                    client::tidy(&ended.reservation, &here.machine);
-                }
-                let record =
-                    |(taken, draft): (Taken, &Draft)| draft.record(transaction, &terms, taken);
-                taken
-                    .into_iter()
-                    .zip(drafts)
-                    .map(record)
-                    .collect::<Result<_, _>>()
-                    .map(Some)
-            })?;
-            let Some(granted) = updated.value else {
-                in_use = Some(InUse::ask());
-                continue;
-            };
-            return Ok((
-                granted,
-                updated
-                    .warnings
-                    .into_iter()
-                    .map(Warning::Registry)
-                    .collect(),
-            ));
-        }
-    }
-
-    /// Finds what is wrong with the files before a port is taken, and ends what belongs to changes
-    /// that were cut short.
-    fn rehearse(&self, here: &Here) -> Result<(), Error> {
-        if self.targets.is_empty() {
-            return Ok(());
-        }
-        self.keeper.recover_files(here)?;
-        let any = PortRange::DEFAULT.first();
-        self.diffs(&vec![(self.host, any); self.count]).map(drop)
-    }
-
-    /// What would change in the files.
-    fn diffs(&self, ports: &[(Host, Port)]) -> Result<Vec<String>, Error> {
-        if self.targets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let state = self.keeper.state()?;
-        let previews = self.targets.transaction(&state, ports).preview()?;
-        Ok(previews.into_iter().map(|preview| preview.diff).collect())
-    }
-
-    fn write(&self, here: &Here, records: &[Record]) -> Result<Vec<Written>, Error> {
-        if self.targets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let state = self.keeper.state()?;
-        let ports: Vec<_> = records
-            .iter()
-            .map(|record| (record.host, record.port))
-            .collect();
-        let mut transaction = self
-            .targets
-            .transaction(&state, &ports)
-            .wait(self.keeper.wait());
-        let tag = Tag {
-            registry: self.keeper.path().into(),
-            ids: records.iter().map(|record| record.id.clone()).collect(),
-        };
-        if let Some(tag) = tag.write() {
-            transaction = transaction.tag(tag);
-        }
-        Ok(transaction.commit(here.wall)?)
-    }
-
-    fn wanted(&self, grip: Grip, here: &Here) -> Result<Wanted, Error> {
-        if self.count == 0 {
-            return Err(contradiction("a count of 0 ports asks for nothing"));
-        }
-        if self.wish.fallback == Fallback::Nothing && self.wish.preferred.is_none() {
-            return Err(contradiction("strict needs a preferred port"));
-        }
-        self.targets.check(self.count)?;
-        let mut wish = self.wish.clone();
-        if wish.ranges.is_empty() {
-            wish.ranges.extend(self.keeper.settings.range);
-        }
-        if wish.preferred.is_none() {
-            wish.preferred = self
-                .targets
-                .present()
-                .filter(|port| is_suggestion(*port, &wish));
-        }
-        let folder = std::env::current_dir().unwrap_or_default();
-        Ok(Wanted {
-            wish,
-            seed: pick::seed(here.uid, folder.as_os_str().as_bytes()),
-            host: self.host,
-            protocol: Protocol::Tcp,
-            count: self.count,
-            grip,
-        })
-    }
-
-    fn until_process(&self, machine: &Machine) -> Result<Option<ProcessId>, Error> {
-        let Some(pid) = self.until else {
-            return Ok(None);
-        };
-        let process = ProcessId::of(pid, machine).map_err(Error::io("examine a process"))?;
-        process.map(Some).ok_or(Error::NoProcess { pid })
-    }
-
-    fn start_holders(&self, machine: &Machine) -> Result<Vec<Standby>, Error> {
-        let Some(command) = &self.keeper.holder else {
-            return Err(contradiction(
-                "no holder command is known, so a hold can't be kept",
-            ));
-        };
-        let folder = places::control_folder()?;
-        (0..self.count)
-            .map(|_| Standby::start(command, &folder, machine))
-            .collect()
-    }
-
-    fn warnings(&self, granted: impl Iterator<Item = pk_core::Candidate>) -> Vec<Warning> {
-        let asked: Vec<_> = granted.filter(|it| it.origin != Origin::Default).collect();
-        let ephemeral = match self.hold {
-            // What is held is never handed out by the kernel.
-            Holding::No if !asked.is_empty() => machine::ephemeral_range(),
-            _ => None,
-        };
-        let of_port = |candidate: &pk_core::Candidate| {
-            let port = candidate.port;
-            let blocked = port
-                .is_browser_blocked()
-                .then_some(Warning::BrowserBlocked { port });
-            let range = ephemeral.filter(|range| range.contains(port));
-            let ephemeral = range.map(|range| Warning::Ephemeral { port, range });
-            blocked.into_iter().chain(ephemeral)
-        };
-        asked.iter().flat_map(of_port).collect()
-    }
-
-    /// Takes back what was reserved, and returns the error that made it necessary.
-    fn undo(&self, records: &[Record], here: &Here, cause: Error) -> Error {
-        debug!(%cause, "taking the reservation back");
-        match self.keeper.take_back(records, here) {
-            Ok(()) => cause,
-            Err(undo) => Error::NotUndone {
-                cause: Box::new(cause),
-                ports: records.iter().map(|record| record.port).collect(),
-                undo: Box::new(undo),
-            },
-        }
-    }
-}
-
-/// Whether a number that a file has already is good enough to be tried first: it was not asked for.
-fn is_suggestion(port: Port, wish: &Wish) -> bool {
-    match wish.ranges.as_slice() {
-        [] => port.number() >= 1024 && !port.is_browser_blocked(),
-        ranges => ranges.iter().any(|range| range.contains(port)),
     }
 }
 

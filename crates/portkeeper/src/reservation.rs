@@ -1,16 +1,19 @@
 //! The guard: a reservation that lasts as long as a value. Never outlives its process.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use pk_core::{Hold, Host, Port};
+use pk_core::{Coverage, Hold, Host, Origin, Port, ProcessId, Protocol, Transport};
 use pk_fs::live::LiveFile;
 use pk_fs::lock::Wait;
 use pk_registry::{Here, Kind, Reservation as Record, Transaction};
 use tracing::debug;
 
 use crate::error::Error;
+use crate::holder::Role;
 use crate::holder::launch::{Control, Launched};
 use crate::keeper::PortKeeper;
+use crate::launch::{Ending, Launch, Notice};
 use crate::places;
 
 /// A port that is reserved, and if it was asked for held, until this is dropped.
@@ -67,6 +70,12 @@ impl Reservation {
         self.record.host
     }
 
+    /// The protocol that it is reserved for.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.record.protocol
+    }
+
     /// What stands in the registry.
     #[must_use]
     pub fn record(&self) -> &Record {
@@ -79,33 +88,77 @@ impl Reservation {
         self.hold.is_some()
     }
 
-    /// A listener on the port. Where it is held this is a copy of the very socket that holds it, so
-    /// that there is no moment at which somebody else could take it, and the hold goes on; where it
-    /// is not, it is bound now, which may fail.
+    /// A TCP listener on the port. Where it is held this is a copy of the very socket that holds it,
+    /// or one that is made behind a wider hold: there is no moment at which somebody else could take
+    /// it, and the hold goes on. Where it is not held, it is bound now, which may fail.
     ///
     /// # Errors
-    /// [`Error::Port`] when it can't listen.
-    pub fn listener(&self) -> Result<TcpListener, Error> {
-        match &self.hold {
+    /// [`Error::Port`] when it can't listen; with [`pk_core::Error::OtherProtocol`] when the port is
+    /// reserved for UDP alone.
+    pub fn listener(&mut self) -> Result<TcpListener, Error> {
+        match &mut self.hold {
             Some(hold) => Ok(hold.listener()?),
-            None => self.bind(),
+            None => Ok(self.bind(Transport::Tcp)?.into_listener()?),
         }
     }
 
     /// Like [`Reservation::listener`], for good: the reservation stays in the registry until this
-    /// process ends, and the other addresses of the hold are let go of.
+    /// process ends, and the other sockets of the hold are let go of.
     ///
     /// # Errors
     /// As there; the reservation is released then.
     pub fn into_listener(mut self) -> Result<TcpListener, Error> {
-        let listener = match self.hold.take() {
-            Some(hold) => hold.into_listener()?,
-            None => self.bind()?,
-        };
-        // Its lock must last as long as the process: this is what tells others that it is alive.
-        std::mem::forget(self.live.take());
-        self.disarm();
+        let listener = self.take_or_bind(Transport::Tcp)?.into_listener()?;
+        self.outlive();
         Ok(listener)
+    }
+
+    /// A UDP socket on the port. Where it is held this is a copy of the very socket that holds it,
+    /// or one that is made behind a wider hold: there is no moment at which somebody else could take
+    /// it, and the hold goes on. Where it is not held, it is bound now, which may fail.
+    ///
+    /// # Errors
+    /// [`Error::Port`]; with [`pk_core::Error::OtherProtocol`] when the port is reserved for TCP
+    /// alone.
+    pub fn udp_socket(&mut self) -> Result<UdpSocket, Error> {
+        match &mut self.hold {
+            Some(hold) => Ok(hold.udp_socket()?),
+            None => Ok(self.bind(Transport::Udp)?.into_udp_socket()?),
+        }
+    }
+
+    /// Like [`Reservation::udp_socket`], for good: the reservation stays in the registry until this
+    /// process ends, and the other sockets of the hold are let go of.
+    ///
+    /// # Errors
+    /// As there; the reservation is released then.
+    pub fn into_udp_socket(mut self) -> Result<UdpSocket, Error> {
+        let socket = self.take_or_bind(Transport::Udp)?.into_udp_socket()?;
+        self.outlive();
+        Ok(socket)
+    }
+
+    /// Lets any server in that sets `SO_REUSEADDR`, as nearly all do: for one that is started by
+    /// other means than [`Reservation::launch`]. Until [`Reservation::tighten`] the port is not kept
+    /// from another server that wants this very one.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`], [`Error::Port`].
+    pub fn relax(&self) -> Result<(), Error> {
+        Ok(self.held()?.relax()?)
+    }
+
+    /// Lets nobody in any more. A server that has come in stays.
+    ///
+    /// # Errors
+    /// As [`Reservation::relax`].
+    pub fn tighten(&self) -> Result<(), Error> {
+        Ok(self.held()?.tighten()?)
+    }
+
+    fn held(&self) -> Result<&Hold, Error> {
+        let port = self.port();
+        self.hold.as_ref().ok_or(Error::NotHeld { port })
     }
 
     /// Lets the reservation outlive this process: as a lease of 24 hours (or what the request or the
@@ -131,7 +184,11 @@ impl Reservation {
             return Ok(Kept::Leased);
         };
         let launched = Launched::start(command)?;
-        let control = Control::bind(&places::control_folder()?, &record.id)?;
+        let control = Control::bind(&Control::path_of(
+            &places::control_folder()?,
+            &record.id,
+            Role::Hold,
+        ))?;
         let record = Record {
             kind: Kind::Held,
             process: Some(launched.process(&here.machine)?),
@@ -158,14 +215,78 @@ impl Reservation {
             .forget(std::slice::from_ref(&self.record), &here)
     }
 
-    fn bind(&self) -> Result<TcpListener, Error> {
-        let hold = Hold::acquire(
-            self.host(),
-            self.port(),
-            pk_core::Coverage::Host,
-            pk_core::Origin::Number,
-        )?;
-        Ok(hold.into_listener()?)
+    /// Runs a program on the port, which is at no moment free, until nothing of the program is left;
+    /// then the reservation ends. What a person may want to know meanwhile is told to `notice`.
+    ///
+    /// Meant for a program that does nothing else: from here on this process catches the signals
+    /// that it passes on, and becomes the parent of every orphan below it.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`], [`Error::Program`], [`Error::HandOver`], [`Error::NotReady`],
+    /// [`Error::Supervisor`], and [`Error::Request`] when the keeper has no
+    /// [`crate::HolderCommand`].
+    pub fn launch(
+        mut self,
+        launch: &Launch,
+        notice: &mut dyn FnMut(Notice),
+    ) -> Result<Ending, Error> {
+        launch.check(1)?;
+        if self.hold.is_none() {
+            return Err(Error::NotHeld { port: self.port() });
+        }
+        let here = Here::now();
+        let holder = self.keeper.holder()?.clone();
+        let waiting = launch.prepare(&holder)?;
+        let control = Control::bind(&Control::path_of(
+            &places::control_folder()?,
+            &self.record.id,
+            Role::Run,
+        ))?;
+        let record = Record {
+            kind: Kind::Held,
+            process: Some(ProcessId::this(&here.machine)),
+            control: Some(control.path().into()),
+            ..self.record.clone()
+        };
+        self.rewrite(&record, &here)?;
+        self.record = record;
+        launch.run(&holder, vec![self], control, waiting, &here.machine, notice)
+    }
+
+    /// What keeps the port, to be kept by another process.
+    pub(crate) fn take_hold(&mut self) -> Option<Hold> {
+        self.hold.take()
+    }
+
+    /// What tells that the reservation is alive.
+    pub(crate) fn life(&self) -> Option<BorrowedFd<'_>> {
+        self.live.as_ref().map(AsFd::as_fd)
+    }
+
+    fn take_or_bind(&mut self, transport: Transport) -> Result<Hold, Error> {
+        match self.hold.take() {
+            Some(hold) => Ok(hold),
+            None => self.bind(transport),
+        }
+    }
+
+    /// Binds what is needed for a socket of this protocol.
+    fn bind(&self, transport: Transport) -> Result<Hold, Error> {
+        let (host, port) = (self.host(), self.port());
+        let protocol = match (self.protocol(), transport) {
+            (Protocol::Both, Transport::Tcp) => Protocol::Tcp,
+            (Protocol::Both, Transport::Udp) => Protocol::Udp,
+            (one, _) => one,
+        };
+        let hold = Hold::acquire(host, port, protocol, Coverage::Host, Origin::Number)?;
+        Ok(hold)
+    }
+
+    /// Lets the reservation stay until this process ends.
+    fn outlive(mut self) {
+        // Its lock must last as long as the process: this is what tells others that it is alive.
+        std::mem::forget(self.live.take());
+        self.disarm();
     }
 
     fn rewrite(&self, record: &Record, here: &Here) -> Result<(), Error> {

@@ -5,7 +5,7 @@
     reason = "a failed step is a failed test, and plain files set the scene"
 )]
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use portkeeper::fs::lock::{LockFile, Wait};
 use portkeeper::reservation::Kept;
 use portkeeper::{
-    Error, ErrorKind, Force, HolderCommand, Listed, PortKeeper, Reservation, Selection, Settings,
-    Ttl, holder,
+    Error, ErrorKind, Force, HolderCommand, Listed, PortError, PortKeeper, Protocol, Reservation,
+    Selection, Settings, Ttl, holder,
 };
 use tempfile::TempDir;
 
@@ -23,8 +23,10 @@ const AS_HOLDER: &str = "this-process-is-a-holder";
 
 #[test]
 fn holder_process() {
-    if std::env::args().any(|word| word == AS_HOLDER) {
-        holder::serve().unwrap();
+    let mut words = std::env::args_os();
+    if words.any(|word| word == AS_HOLDER) {
+        let arguments: Vec<_> = words.collect();
+        holder::serve(&arguments, std::env::vars_os()).unwrap();
     }
 }
 
@@ -99,7 +101,7 @@ fn a_guard_that_does_not_hold_leaves_the_port_to_be_bound() {
     let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
-    let guard = keeper.request().reserve().unwrap();
+    let mut guard = keeper.request().reserve().unwrap();
     assert!(!guard.is_held());
     let listener = guard.listener().unwrap();
     assert_eq!(listener.local_addr().unwrap().port(), guard.port().number());
@@ -118,7 +120,7 @@ fn the_listener_is_the_socket_that_held_the_port() {
     let _alone = alone();
     let folder = TempDir::new().unwrap();
     let keeper = keeper(&folder);
-    let guard = held(&keeper);
+    let mut guard = held(&keeper);
     let port = guard.port().number();
     let listener = guard.listener().unwrap();
     TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -132,6 +134,80 @@ fn the_listener_is_the_socket_that_held_the_port() {
         [(port, "Guarded Alive".into())],
         "until this process ends"
     );
+}
+
+#[test]
+fn the_udp_socket_is_the_one_that_held_the_port() {
+    let _alone = alone();
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let serves = |socket: &UdpSocket| {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client
+            .send_to(b"hello", socket.local_addr().unwrap())
+            .unwrap();
+        let (_, from) = socket.recv_from(&mut [0; 16]).unwrap();
+        assert_eq!(from, client.local_addr().unwrap());
+    };
+    for protocol in [Protocol::Udp, Protocol::Both] {
+        let request = || keeper.request().protocol(protocol);
+        let mut guard = request().hold().reserve().unwrap();
+        assert_eq!(guard.protocol(), protocol);
+        let port = guard.port().number();
+        let socket = guard.udp_socket().unwrap();
+        serves(&socket);
+        drop(socket);
+        UdpSocket::bind(("127.0.0.1", port)).expect_err("the hold goes on");
+        assert_eq!(guard.listener().is_ok(), protocol == Protocol::Both);
+        let socket = guard.into_udp_socket().unwrap();
+        serves(&socket);
+        assert_eq!(socket.local_addr().unwrap().port(), port);
+        // One that does not hold leaves it to be bound.
+        let mut guard = request().reserve().unwrap();
+        serves(&guard.udp_socket().unwrap());
+        guard.release().unwrap();
+    }
+}
+
+#[test]
+fn a_socket_of_another_protocol_is_refused() {
+    let _alone = alone();
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let is_told = |refused: Error| {
+        assert_eq!(refused.kind(), ErrorKind::Usage, "{refused}");
+        let is_it = matches!(refused, Error::Port(PortError::OtherProtocol { .. }));
+        assert!(is_it, "{refused:?}");
+    };
+    for hold in [false, true] {
+        let guard = |protocol| {
+            let request = keeper.request().protocol(protocol);
+            let request = if hold { request.hold() } else { request };
+            request.reserve().unwrap()
+        };
+        is_told(guard(Protocol::Udp).listener().unwrap_err());
+        is_told(guard(Protocol::Udp).into_listener().unwrap_err());
+        is_told(guard(Protocol::Tcp).udp_socket().unwrap_err());
+        is_told(guard(Protocol::Tcp).into_udp_socket().unwrap_err());
+    }
+    assert_eq!(states(&keeper), []);
+}
+
+#[test]
+fn what_is_waited_for_is_had_when_it_is_free() {
+    let _alone = alone();
+    let folder = TempDir::new().unwrap();
+    let keeper = keeper(&folder);
+    let guard = held(&keeper);
+    let port = guard.port();
+    let wanted = || keeper.request().preferred(port).strict().hold();
+    let refused = wanted().wait(Duration::from_millis(20)).reserve();
+    assert!(matches!(refused, Err(Error::Waited { .. })), "{refused:?}");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| wanted().wait(Duration::from_secs(60)).reserve());
+        guard.release().unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap().port(), port);
+    });
 }
 
 #[test]

@@ -148,8 +148,8 @@ fn release_names_what_it_released() {
     assert_eq!(answer.object().names(), ["released"]);
     let released = answer.object().list("released");
     assert_eq!(released.len(), 1);
-    assert_eq!(released[0].names(), ["port", "host", "id"]);
-    for name in ["port", "host", "id"] {
+    assert_eq!(released[0].names(), ["port", "host", "id", "proto"]);
+    for name in ["port", "host", "id", "proto"] {
         assert_eq!(answer.json()["released"][0][name], grant[name]);
     }
 }
@@ -176,7 +176,8 @@ fn gc_names_what_it_removed_and_why() {
         assert_eq!(gc["dry_run"], dry_run);
         assert_eq!(gc["removed"].as_array().map(Vec::len), Some(1), "{gc}");
         let removed = answer.object().list("removed");
-        assert_eq!(removed[0].names(), ["port", "id", "reason"]);
+        assert_eq!(removed[0].names(), ["port", "id", "reason", "proto"]);
+        assert_eq!(gc["removed"][0]["proto"], "tcp");
         assert_eq!(gc["removed"][0]["port"], ports.at(0));
         assert!(
             gc["removed"][0]["reason"]

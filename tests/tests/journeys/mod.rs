@@ -2,6 +2,7 @@
 
 mod answers;
 mod env_file;
+mod patience;
 mod release;
 mod reserve;
 mod stale;

@@ -16,6 +16,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fd-lock", &["pk-fs"]),
     ("getrandom", &["portkeeper"]),
     ("libc", &["pk-core"]),
+    ("signal-hook", &["portkeeper"]),
     ("socket2", &["pk-core", "pk-tests"]),
     ("tracing-subscriber", &["pk-cli"]),
     ("xattr", &["pk-fs"]),

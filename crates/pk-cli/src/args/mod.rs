@@ -6,7 +6,9 @@ mod gc;
 mod json;
 mod release;
 mod reserve;
+mod run;
 mod status;
+mod wish;
 mod write;
 
 use std::ffi::OsString;
@@ -24,7 +26,9 @@ pub(crate) use gc::Gc;
 pub(crate) use json::{Json, Set as JsonSet};
 pub(crate) use release::Release;
 pub(crate) use reserve::Reserve;
+pub(crate) use run::{Program, Run, Take};
 pub(crate) use status::Status;
+pub(crate) use wish::Wish;
 pub(crate) use write::{KeyAs, PlaceInJson, Write};
 
 use crate::env_vars;
@@ -98,6 +102,10 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Reserve a free port, and print it
     Reserve(Box<Reserve>),
+    /// Run a command on a port that is never free
+    Run(Box<Run>),
+    /// Run a command on a port that is held
+    Take(Box<Take>),
     /// End reservations, and free what is held
     Release(Release),
     /// Show who has which port
@@ -163,7 +171,7 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
         .flat_map(str::lines)
         .find_map(|line| line.trim().strip_prefix("tip: "));
     let known = [
-        "reserve", "release", "status", "gc", "env", "json", "backup",
+        "reserve", "run", "take", "release", "status", "gc", "env", "json", "backup",
     ];
     let hint = match (tip, called.filter(|word| known.contains(word))) {
         (Some(tip), _) => tip.to_owned(),

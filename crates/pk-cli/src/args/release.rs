@@ -1,7 +1,7 @@
 //! The arguments of `release`.
 
 use clap::Args;
-use portkeeper::{Host, Port};
+use portkeeper::{Host, Port, Protocol};
 
 /// Ends reservations and frees what is held; when it returns the ports are free.
 #[derive(Debug, Args)]
@@ -19,6 +19,9 @@ pub(crate) struct Release {
     /// Only those for this address
     #[arg(long)]
     pub(crate) host: Option<Host>,
+    /// Only those for this protocol: tcp, udp, or both
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) proto: Option<Protocol>,
     /// Only the one with this fence, as `status` shows it
     #[arg(long, value_name = "N")]
     pub(crate) fence: Option<u64>,

@@ -1,57 +1,25 @@
 //! The arguments of `reserve`.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use portkeeper::{Host, Owner, Port, PortRange, Ttl};
 
-use super::write::{KeyAs, PlaceInJson, Write, key_as, place_in_json};
-use crate::error::Error;
+use super::Wish;
 
 /// Reserves one port, or several, until it is released or its time is over (24 hours, unless --ttl
 /// says otherwise). Nobody else gets it from PortKeeper; with --hold nobody else gets it at all.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Reserve {
-    /// The port to try first
-    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
-    pub(crate) preferred: Option<Port>,
-    /// Where to look; may be given several times [default: 20000-29999]
-    #[arg(long, value_names = ["START", "END"], num_args = 1..=2, allow_negative_numbers = true)]
-    range: Vec<String>,
-    /// The address the server will listen on [default: 127.0.0.1]
-    #[arg(long)]
-    pub(crate) host: Option<Host>,
-    /// How many ports, all or none
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
-    pub(crate) count: usize,
-    /// A label for people
-    #[arg(long, value_parser = |text: &str| Owner::new(text))]
-    pub(crate) owner: Option<Owner>,
+    #[command(flatten)]
+    pub(crate) wish: Wish,
     /// Keep the port bound in the background, so that nobody else can take it
     #[arg(long)]
     pub(crate) hold: bool,
-    /// How long it lasts: 90s, 15m, 24h, never [default: 24h]
-    #[arg(long, value_name = "TIME")]
-    pub(crate) ttl: Option<Ttl>,
-    /// End it when this process ends
+    /// Keep the port bound by this very command, until Ctrl-C, TERM or HUP; then release it
     #[arg(long)]
-    pub(crate) pid: Option<u32>,
-    /// The preferred port or none
-    #[arg(long, requires = "preferred")]
-    pub(crate) strict: bool,
-    /// Write the port into the .env file, as the value of KEY, or with {port} and {host} filled in;
-    /// may be given several times
-    #[arg(long, value_name = "KEY[=TEMPLATE]", value_parser = key_as)]
-    pub(crate) write_env: Vec<KeyAs>,
-    /// The file for --write-env [default: .env]
-    #[arg(long, value_name = "FILE", requires = "write_env")]
-    pub(crate) env_path: Option<PathBuf>,
-    /// Write the port into a JSON file, such as config.json#/server/port; may be given several times
-    #[arg(long, value_name = "FILE#/POINTER", value_parser = place_in_json)]
-    pub(crate) write_json: Vec<PlaceInJson>,
-    #[command(flatten)]
-    pub(crate) write: Write,
+    pub(crate) foreground: bool,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -65,87 +33,6 @@ Examples:
   portkeeper reserve --write-env 'URL=http://{host}:{port}' --write-json config.json#/server/port
       One port, in two files, both or none
   portkeeper reserve --pid $$ --format port
-      The number alone, for as long as this shell lives";
-
-/// 4096 is more than any stack needs and less than what would empty a machine.
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=4096) => Ok(count),
-        _ => Err("a number from 1 to 4096 is needed".into()),
-    }
-}
-
-impl Reserve {
-    /// `--range START END` and `--range START-END`, in any mixture. A word with a `-` inside is a
-    /// whole range; any other is a START that an END must follow.
-    pub(crate) fn ranges(&self) -> Result<Vec<PortRange>, Error> {
-        let mut words = self.range.iter();
-        let mut ranges = Vec::new();
-        while let Some(word) = words.next() {
-            let range = if word.get(1..).is_some_and(|rest| rest.contains('-')) {
-                word.parse().map_err(|error| refuse(&error))?
-            } else {
-                let first = word.parse().map_err(|error| refuse(&error))?;
-                let last = words.next().ok_or_else(|| {
-                    refuse(&format_args!("{word} is no range: its end is missing"))
-                })?;
-                let last = last.parse().map_err(|error| refuse(&error))?;
-                PortRange::new(first, last).map_err(|error| refuse(&error))?
-            };
-            ranges.push(range);
-        }
-        Ok(ranges)
-    }
-}
-
-fn refuse(why: &dyn std::fmt::Display) -> Error {
-    Error::Usage {
-        message: format!("invalid value for '--range': {why}"),
-        hint: "portkeeper reserve --range 8000 8100, or --range 8000-8100".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::args::{Command, parse};
-
-    #[test]
-    fn ranges_in_both_spellings() {
-        let check = |words: &str, expect: Option<&[&str]>| {
-            let all = format!("portkeeper reserve {words}");
-            let cli = parse(all.split(' ').map(Into::into).collect()).unwrap();
-            let Command::Reserve(reserve) = cli.command else {
-                panic!("{words}")
-            };
-            let ranges = reserve.ranges().ok();
-            let ranges: Option<Vec<_>> =
-                ranges.map(|ranges| ranges.iter().map(ToString::to_string).collect());
-            assert_eq!(
-                ranges.as_deref(),
-                expect
-                    .map(|it| it.iter().map(ToString::to_string).collect::<Vec<_>>())
-                    .as_deref(),
-                "{words}"
-            );
-        };
-        check("--range 8000 8100", Some(&["8000-8100"]));
-        check("--range 8000-8100", Some(&["8000-8100"]));
-        check(
-            "--range 8000-8100 --range 1 2 --range 5-6",
-            Some(&["8000-8100", "1-2", "5-6"]),
-        );
-        check("--range 1-2 5-6", Some(&["1-2", "5-6"]));
-        for words in [
-            "9 1",
-            "1 99999999999",
-            "1",
-            "0 5",
-            "-1 5",
-            "5 -1",
-            "1-2-3",
-            "a b",
-        ] {
-            check(&format!("--range {words}"), None);
-        }
-    }
-}
+      The number alone, for as long as this shell lives
+  portkeeper reserve --preferred 5353 --strict --proto udp --wait 30s --foreground
+      UDP 5353 as soon as it is free, until Ctrl-C";

@@ -1,7 +1,7 @@
 //! The arguments of `status`.
 
 use clap::Args;
-use portkeeper::Port;
+use portkeeper::{Port, Protocol};
 
 /// Shows who has which port: a table on a terminal, JSON on a pipe.
 #[derive(Debug, Args)]
@@ -12,4 +12,7 @@ pub(crate) struct Status {
     /// Only those with this label
     #[arg(long)]
     pub(crate) owner: Option<String>,
+    /// Only those for this protocol: tcp, udp, or both
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) proto: Option<Protocol>,
 }

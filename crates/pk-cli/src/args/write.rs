@@ -6,9 +6,19 @@ use clap::Args;
 use portkeeper::config::{Guards, InPlace, Keep};
 use portkeeper::{Template, WriteOptions};
 
-/// How files are written.
+/// How files are written, by a command that does nothing else.
 #[derive(Debug, Args)]
 pub(crate) struct Write {
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    /// Only tell what would be done
+    #[arg(long, help_heading = WRITING)]
+    pub(crate) dry_run: bool,
+}
+
+/// How files are written.
+#[derive(Debug, Args)]
+pub(crate) struct Writing {
     /// Keep no copy of what the file held
     #[arg(long, help_heading = WRITING)]
     no_backup: bool,
@@ -21,14 +31,11 @@ pub(crate) struct Write {
     /// Rather fail than overwrite a file where it is
     #[arg(long, conflicts_with = "in_place", help_heading = WRITING)]
     no_in_place: bool,
-    /// Only tell what would be done
-    #[arg(long, help_heading = WRITING)]
-    pub(crate) dry_run: bool,
 }
 
 const WRITING: &str = "Writing files";
 
-impl Write {
+impl Writing {
     pub(crate) fn options(&self) -> WriteOptions {
         WriteOptions {
             keep: if self.no_backup {

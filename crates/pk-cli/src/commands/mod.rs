@@ -7,7 +7,9 @@ mod gc;
 mod json;
 mod release;
 mod reserve;
+mod run;
 mod status;
+mod wish;
 
 use std::time::SystemTime;
 
@@ -29,9 +31,14 @@ pub(crate) fn run(cli: Cli, environment: Environment) -> Result<(), Error> {
     output::set_up(global.color, global.quiet);
     logging::set_up(global.verbose, environment.log.as_deref())?;
     environment.warn();
-    let keeper = open(&global, environment.settings)?;
+    let Environment {
+        settings, search, ..
+    } = environment;
+    let keeper = open(&global, settings)?;
     match command {
         Command::Reserve(args) => reserve::run(&args, &keeper, global.format),
+        Command::Run(args) => run::run(&args, &keeper, search, global.verbose > 0),
+        Command::Take(args) => run::take(&args, &keeper, search, global.verbose > 0),
         Command::Release(args) => release::run(&args, &keeper, global.format),
         Command::Status(args) => status::run(&args, &keeper, global.format),
         Command::Gc(args) => gc::run(&args, &keeper, global.format),
@@ -48,7 +55,7 @@ fn change<E: Edits + 'static>(
     keeper: &PortKeeper,
     format: Option<Format>,
 ) -> Result<(), Error> {
-    let rewrite = args.options().apply(rewrite);
+    let rewrite = args.writing.options().apply(rewrite);
     let text = if args.dry_run {
         let state = keeper.state()?;
         let previews = Transaction::new(&state).add(rewrite).preview()?;

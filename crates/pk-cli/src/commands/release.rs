@@ -15,6 +15,7 @@ pub(crate) fn run(
         ports: args.ports.clone(),
         owner: args.owner.clone(),
         host: args.host,
+        protocol: args.proto,
         fence: args.fence,
     };
     let force = if args.force { Force::Yes } else { Force::No };

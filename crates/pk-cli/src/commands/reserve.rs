@@ -1,8 +1,9 @@
 //! `portkeeper reserve`.
 
-use portkeeper::{Force, Kept, PortKeeper, Preview, Record, Request, Selection};
+use portkeeper::{Force, Kept, PortKeeper, Preview, Selection};
 
-use crate::args::{Format, KeyAs, PlaceInJson, Reserve};
+use super::wish;
+use crate::args::{Format, Reserve};
 use crate::error::Error;
 use crate::output::{self, human, json};
 
@@ -11,8 +12,12 @@ pub(crate) fn run(
     keeper: &PortKeeper,
     format: Option<Format>,
 ) -> Result<(), Error> {
-    let request = request(args, keeper)?;
-    if args.write.dry_run {
+    let request = wish::request(&args.wish, keeper)?;
+    let request = match args.hold {
+        true => request.hold(),
+        false => request,
+    };
+    if args.dry_run {
         let preview = request.preview()?;
         preview
             .warnings
@@ -20,7 +25,28 @@ pub(crate) fn run(
             .for_each(|warning| output::warn(warning));
         return output::print(&preview_text(&preview, args, format)).map_err(Error::unprinted);
     }
+    if args.foreground {
+        let held = request.hold_here()?;
+        let numbers = numbers(held.kept());
+        return match answer(held.kept(), args, keeper, format) {
+            Ok(()) => Ok(held.until_end()?),
+            Err(source) => {
+                held.release();
+                let undone = format!("; port {numbers} was released again");
+                Err(Error::Output { source, undone })
+            }
+        };
+    }
     let kept = request.keep()?;
+    answer(&kept, args, keeper, format).map_err(|source| take_back(&kept, keeper, source))
+}
+
+fn answer(
+    kept: &Kept,
+    args: &Reserve,
+    keeper: &PortKeeper,
+    format: Option<Format>,
+) -> std::io::Result<()> {
     kept.warnings
         .iter()
         .for_each(|warning| output::warn(warning));
@@ -28,57 +54,18 @@ pub(crate) fn run(
         output::warn_all(&written.path, &written.warnings);
     }
     let text = match format {
-        None | Some(Format::Json) => json::reserved(&kept, keeper.path(), args.count > 1),
+        None | Some(Format::Json) => json::reserved(kept, keeper.path(), args.wish.count > 1),
         Some(Format::Port) => ports(kept.reservations.iter().map(|it| it.port.number())),
-        Some(Format::Text) => human::reserved(&kept),
+        Some(Format::Text) => human::reserved(kept),
     };
-    output::print(&text).map_err(|source| take_back(&kept, keeper, source))
-}
-
-fn request<'k>(args: &Reserve, keeper: &'k PortKeeper) -> Result<Request<'k>, Error> {
-    let mut request = keeper
-        .request()
-        .count(args.count)
-        .write_options(args.write.options());
-    for range in args.ranges()? {
-        request = request.range(range);
-    }
-    for KeyAs { key, value } in &args.write_env {
-        request = request.write_env_as(key, value.clone());
-    }
-    for PlaceInJson { path, pointer } in &args.write_json {
-        request = request.write_json(path, pointer);
-    }
-    if let Some(port) = args.preferred {
-        request = request.preferred(port);
-    }
-    if let Some(host) = args.host {
-        request = request.host(host);
-    }
-    if let Some(owner) = &args.owner {
-        request = request.owner(owner.clone());
-    }
-    if let Some(ttl) = args.ttl {
-        request = request.ttl(ttl);
-    }
-    if let Some(pid) = args.pid {
-        request = request.until(pid);
-    }
-    if let Some(path) = &args.env_path {
-        request = request.env_path(path);
-    }
-    if args.hold {
-        request = request.hold();
-    }
-    if args.strict {
-        request = request.strict();
-    }
-    Ok(request)
+    output::print(&text)
 }
 
 fn preview_text(preview: &Preview, args: &Reserve, format: Option<Format>) -> String {
     match format {
-        None | Some(Format::Json) => json::preview(preview, args.hold, args.count > 1),
+        None | Some(Format::Json) => {
+            json::preview(preview, args.hold || args.foreground, args.wish.count > 1)
+        }
         Some(Format::Port) => ports(preview.ports.iter().map(|(_, port)| port.number())),
         Some(Format::Text) => human::preview(preview),
     }
@@ -88,15 +75,18 @@ fn ports(ports: impl Iterator<Item = u16>) -> String {
     ports.map(|port| format!("{port}\n")).collect()
 }
 
+/// `8888, 8889`
+fn numbers(kept: &Kept) -> String {
+    let ports: Vec<_> = kept
+        .reservations
+        .iter()
+        .map(|record| record.port.to_string())
+        .collect();
+    ports.join(", ")
+}
+
 /// Nobody has read the answer, so nobody knows of the reservation: it must not stay.
 fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error {
-    let numbers = |records: &[Record]| {
-        let ports: Vec<_> = records
-            .iter()
-            .map(|record| record.port.to_string())
-            .collect();
-        ports.join(", ")
-    };
     let released = kept.reservations.iter().all(|record| {
         let selection = Selection {
             ports: vec![record.port],
@@ -107,7 +97,7 @@ fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error 
             .release(&selection, Force::Yes)
             .is_ok_and(|released| released.failed.is_empty())
     });
-    let ports = numbers(&kept.reservations);
+    let ports = numbers(kept);
     let undone = match released {
         true => format!("; port {ports} was released again"),
         false => format!("; port {ports} is reserved"),

@@ -10,6 +10,7 @@ pub(crate) fn run(args: &Status, keeper: &PortKeeper, format: Option<Format>) ->
     let selection = Selection {
         ports: args.ports.clone(),
         owner: args.owner.clone(),
+        protocol: args.proto,
         ..Selection::default()
     };
     let mut snapshot = keeper.status()?;

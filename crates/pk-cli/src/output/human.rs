@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use portkeeper::config::backup::Backup;
 use portkeeper::{
-    Collected, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot, Strategy,
-    Verdict, Written,
+    Collected, Here, Kept, Kind, Lease, Listed, Port, Preview, Protocol, Released, Snapshot,
+    Strategy, Verdict, Written,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -15,12 +15,12 @@ use super::{HEADING, json, printable};
 pub(crate) fn reserved(kept: &Kept) -> String {
     let mut text = String::new();
     for record in &kept.reservations {
-        let Record { host, port, .. } = record;
+        let (host, port) = (record.host, named(record.port, record.protocol));
         let held = match (record.kind, record.process) {
             (Kind::Held, Some(holder)) => format!(", held by process {}", holder.pid),
             _ => String::new(),
         };
-        line(&mut text, &format!("reserved port {port} on {host}{held}"));
+        line(&mut text, &format!("reserved {port} on {host}{held}"));
     }
     text + &written(&kept.files)
 }
@@ -66,7 +66,8 @@ pub(crate) fn diffs<'d>(diffs: impl Iterator<Item = &'d str>) -> String {
 pub(crate) fn preview(preview: &Preview) -> String {
     let mut text = String::new();
     for (host, port) in &preview.ports {
-        line(&mut text, &format!("would reserve port {port} on {host}"));
+        let port = named(*port, preview.protocol);
+        line(&mut text, &format!("would reserve {port} on {host}"));
     }
     text + &diffs(preview.diffs.iter().map(String::as_str))
 }
@@ -74,10 +75,8 @@ pub(crate) fn preview(preview: &Preview) -> String {
 pub(crate) fn released(answer: &Released) -> String {
     let mut text = String::new();
     for record in &answer.released {
-        line(
-            &mut text,
-            &format!("released port {} on {}", record.port, record.host),
-        );
+        let port = named(record.port, record.protocol);
+        line(&mut text, &format!("released {port} on {}", record.host));
     }
     if answer.released.is_empty() && answer.failed.is_empty() {
         line(&mut text, "nothing to release");
@@ -89,14 +88,16 @@ pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
     let mut text = String::new();
     let done = if dry_run { "would drop" } else { "dropped" };
     for ended in &collected.removed {
-        let Record { port, owner, .. } = &ended.reservation;
-        let owner = owner
+        let record = &ended.reservation;
+        let port = named(record.port, record.protocol);
+        let owner = record
+            .owner
             .as_ref()
             .map(|owner| format!(" ({owner})"))
             .unwrap_or_default();
         line(
             &mut text,
-            &format!("{done} port {port}{owner}: {}", ended.reason),
+            &format!("{done} {port}{owner}: {}", ended.reason),
         );
     }
     let leftovers = match collected.leftovers {
@@ -131,8 +132,10 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
     table(&rows, terminal_width())
 }
 
-const COLUMNS: [&str; 7] = ["PORT", "HOST", "STATE", "OWNER", "PID", "AGE", "EXPIRES"];
-const OWNER: usize = 3;
+const COLUMNS: [&str; 8] = [
+    "PORT", "PROTO", "HOST", "STATE", "OWNER", "PID", "AGE", "EXPIRES",
+];
+const OWNER: usize = 4;
 
 fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
     let nothing = || "-".to_owned();
@@ -148,6 +151,7 @@ fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
                 .unwrap_or_default();
             [
                 reservation.port.to_string(),
+                reservation.protocol.to_string(),
                 reservation.host.to_string(),
                 json::state(reservation.kind, *verdict).to_owned(),
                 reservation.owner.as_deref().map_or_else(nothing, printable),
@@ -165,6 +169,7 @@ fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
         }
         Listed::Damaged { port, reason, .. } => [
             port.map_or_else(nothing, |port| port.to_string()),
+            nothing(),
             nothing(),
             "damaged".into(),
             nothing(),
@@ -245,6 +250,15 @@ fn short(time: Duration) -> String {
     }
 }
 
+/// `port 8888`, `udp port 8888`, `tcp and udp port 8888`
+fn named(port: Port, protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Tcp => format!("port {port}"),
+        Protocol::Udp => format!("udp port {port}"),
+        Protocol::Both => format!("tcp and udp port {port}"),
+    }
+}
+
 fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
@@ -268,6 +282,7 @@ mod tests {
         let row = |owner: &str| {
             [
                 "8888",
+                "tcp",
                 "127.0.0.1",
                 "held",
                 owner,
@@ -281,11 +296,11 @@ mod tests {
             row("a quite long label of somebody's"),
             row("日本語日本語日本語日本語"),
         ];
-        let expect = "PORT  HOST       STATE  OWNER     PID   AGE  EXPIRES\n\
-                      8888  127.0.0.1  held   a quite…  4712  5s   in 23h59m\n\
-                      8888  127.0.0.1  held   日本語…   4712  5s   in 23h59m\n";
+        let expect = "PORT  PROTO  HOST       STATE  OWNER     PID   AGE  EXPIRES\n\
+                      8888  tcp    127.0.0.1  held   a quite…  4712  5s   in 23h59m\n\
+                      8888  tcp    127.0.0.1  held   日本語…   4712  5s   in 23h59m\n";
         let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(plain(table(&rows, Some(54))), expect);
+        assert_eq!(plain(table(&rows, Some(61))), expect);
         let wide = plain(table(&rows, None));
         assert!(
             wide.contains("a quite long label of somebody's  4712"),

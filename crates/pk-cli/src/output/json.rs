@@ -106,6 +106,7 @@ struct Gone<'a> {
     port: u16,
     host: String,
     id: &'a str,
+    proto: &'static str,
 }
 
 #[derive(Serialize)]
@@ -118,6 +119,7 @@ struct Removed<'a> {
     port: u16,
     id: &'a str,
     reason: String,
+    proto: &'static str,
 }
 
 #[derive(Serialize)]
@@ -160,7 +162,7 @@ pub(crate) fn preview(preview: &Preview, held: bool, several: bool) -> String {
             host: host.to_string(),
             port: port.number(),
             held,
-            proto: "tcp",
+            proto: preview.protocol.name(),
             dry_run: true,
             diffs: &preview.diffs,
         })
@@ -227,8 +229,8 @@ impl<'a> Reservation<'a> {
             host: record.host.to_string(),
             port: record.port.number(),
             held,
-            proto: record.protocol.name(),
             id: &record.id,
+            proto: record.protocol.name(),
             owner: record.owner.as_deref(),
             name: None,
             expires: expires(record.lease, here),
@@ -259,6 +261,7 @@ impl<'a> Gone<'a> {
         Gone {
             port: record.port.number(),
             host: record.host.to_string(),
+            proto: record.protocol.name(),
             id: &record.id,
         }
     }
@@ -270,11 +273,11 @@ impl<'a> Removed<'a> {
             reservation,
             reason,
         } = ended;
-        let (port, id) = (reservation.port.number(), &reservation.id);
         Removed {
-            port,
-            id,
+            port: reservation.port.number(),
+            id: &reservation.id,
             reason: reason.to_string(),
+            proto: reservation.protocol.name(),
         }
     }
 }

@@ -68,6 +68,14 @@ pub(crate) fn warn(message: &dyn Display) {
     }
 }
 
+/// Tells something that was asked for, between what a program that runs prints.
+pub(crate) fn note(message: &dyn Display) {
+    tell(&format!(
+        "portkeeper: {}\n",
+        printable(&message.to_string())
+    ));
+}
+
 /// Warns of what some programs will stumble over in a file.
 pub(crate) fn warn_all(path: &Path, warnings: &[portkeeper::config::dotenv::Warning]) {
     for warning in warnings {

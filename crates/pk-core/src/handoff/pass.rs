@@ -10,8 +10,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// The most descriptors that one message can carry here; the kernel allows 253.
-pub const MOST: usize = 16;
+/// The most descriptors that one message can carry (`SCM_MAX_FD`).
+pub const MOST: usize = 253;
 
 /// Sends `text`, which must not be empty, and copies of `descriptors`.
 ///

@@ -1,4 +1,4 @@
-//! The hold of every address of the machine: `[::]` for both families, 0.0.0.0, and `[::]` for IPv6
+//! The TCP hold of every address of the machine: `[::]` for both families, 0.0.0.0, and `[::]` for IPv6
 //! alone, all bound at once, so that whatever address a server asks for later, one of them can make
 //! way for it while the others go on keeping everybody else out.
 //!
@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::{Member, strangers_on};
 use crate::probe::{self, Stack};
-use crate::{Error, Host, Origin, Port, sys};
+use crate::{Error, Host, Origin, Port, Transport, sys};
 
 const WILDCARD_4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const WILDCARD_6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -40,9 +40,36 @@ pub(super) fn acquire(host: Host, port: Port, origin: Origin) -> Result<Vec<Memb
     set.bind_together(origin)
 }
 
+/// Binds all of them beside sockets of this process that share the port; the first listens, which
+/// nobody else can while it does. The caller ends both, the sharing and the listening.
+pub(super) fn join(port: Port) -> io::Result<Vec<Member>> {
+    let Some(set) = Set::open(Host::default(), port).map_err(io::Error::other)? else {
+        let socket = probe::open(Transport::Tcp, WILDCARD_4, Stack::Single)?;
+        socket.set_reuse_address(true)?;
+        probe::bind(&socket, WILDCARD_4, port)?;
+        socket.listen(0)?;
+        socket.set_reuse_address(false)?;
+        return Ok(vec![Member {
+            transport: Transport::Tcp,
+            address: WILDCARD_4,
+            socket,
+        }]);
+    };
+    for (socket, address) in set.sockets() {
+        socket.set_reuse_address(true)?;
+        probe::bind(socket, address, port)?;
+    }
+    set.dual.listen(0)?;
+    for (socket, _) in set.sockets() {
+        socket.set_reuse_address(false)?;
+    }
+    Ok(set.into_members())
+}
+
 fn ipv4_alone(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error> {
     let socket = super::bind_one(WILDCARD_4, Stack::Single, host, port, origin, &[])?;
     Ok(vec![Member {
+        transport: Transport::Tcp,
         address: WILDCARD_4,
         socket,
     }])
@@ -61,9 +88,9 @@ impl Set {
     /// `None` where there is no IPv6.
     fn open(host: Host, port: Port) -> Result<Option<Set>, Error> {
         let open = || -> io::Result<Set> {
-            let dual = probe::open(WILDCARD_6, Stack::Dual)?;
-            let four = probe::open(WILDCARD_4, Stack::Single)?;
-            let six = probe::open(WILDCARD_6, Stack::Single)?;
+            let dual = probe::open(Transport::Tcp, WILDCARD_6, Stack::Dual)?;
+            let four = probe::open(Transport::Tcp, WILDCARD_4, Stack::Single)?;
+            let six = probe::open(Transport::Tcp, WILDCARD_6, Stack::Single)?;
             Ok(Set {
                 dual,
                 four,
@@ -124,7 +151,7 @@ impl Set {
             Err(Error::Busy { .. }) if origin == Origin::Number => {
                 share(true)?;
                 self.bind(&self.dual, WILDCARD_6)?;
-                if strangers_on(self.port, [&self.dual].into_iter()) {
+                if strangers_on(Transport::Tcp, self.port, [&self.dual].into_iter()) {
                     return Err(Error::Busy { port: self.port });
                 }
             }
@@ -144,6 +171,7 @@ impl Set {
         // A stranger that bound in that moment can no longer listen, but it could make a server of
         // ours fail to.
         if strangers_on(
+            Transport::Tcp,
             self.port,
             self.sockets().into_iter().map(|(socket, _)| socket),
         ) {
@@ -160,7 +188,11 @@ impl Set {
     /// The IPv6-only socket stands behind the dual one, which is what a server that asks for `[::]`
     /// gets.
     fn into_members(self) -> Vec<Member> {
-        let member = |address, socket| Member { address, socket };
+        let member = |address, socket| Member {
+            transport: Transport::Tcp,
+            address,
+            socket,
+        };
         vec![
             member(WILDCARD_6, self.dual),
             member(WILDCARD_4, self.four),

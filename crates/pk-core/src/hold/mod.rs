@@ -1,13 +1,17 @@
 //! A hold: sockets that are bound to a port and do not listen, so that nobody else gets it. Never
-//! accepts a connection and never gives a program a wider address than it asked for.
+//! accepts a connection, never reads a datagram, and never gives a program a wider address than it
+//! asked for.
 //!
 //! All of them are bound without `SO_REUSEADDR`, because with it every server that sets the option
 //! (and all do) could bind the port as well. See ip(7) and `docs/design` for what was measured.
 
+pub(crate) mod behind;
+mod datagrams;
 mod everywhere;
 
-use std::net::{IpAddr, Ipv6Addr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::AddressFamily;
 use socket2::Socket;
@@ -15,13 +19,13 @@ use tracing::debug;
 
 use crate::probe::{self, Stack};
 use crate::sockets::{self, States};
-use crate::{Error, Host, Origin, Port};
+use crate::{Error, Host, Origin, Port, Protocol, Transport};
 
 /// Which addresses a hold keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
     /// Those that the host stands for. Keeps out servers on wildcard addresses too, and can become
-    /// a listener of exactly that host.
+    /// a server's socket of exactly that host.
     Host,
     /// Every address of the machine: what is held for a program that is not known yet. Where the
     /// port was asked for by number and something uses it on an address that the host does not
@@ -35,11 +39,13 @@ pub enum Coverage {
 pub struct Hold {
     host: Host,
     port: Port,
+    protocol: Protocol,
     members: Vec<Member>,
 }
 
 #[derive(Debug)]
 struct Member {
+    transport: Transport,
     address: IpAddr,
     socket: Socket,
 }
@@ -48,30 +54,43 @@ struct Member {
 const BACKLOG: i32 = 1024;
 
 impl Hold {
-    /// Takes `port`. One that was asked for by number is had even when connections of a dead server
-    /// linger on it (`TIME_WAIT`): they hinder nobody who sets `SO_REUSEADDR`, as servers do.
+    /// Takes `port`, for both protocols or not at all. One that was asked for by number is had even
+    /// when connections of a dead server linger on it (`TIME_WAIT`): they hinder nobody who sets
+    /// `SO_REUSEADDR`, as servers do.
+    ///
+    /// Clients of a held port are refused at once. There is one exception: where the host is itself
+    /// a wildcard, what is sent to a held UDP port waits for the server that will get the socket.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Denied`], [`Error::NotLocal`], [`Error::Io`].
     pub fn acquire(
         host: Host,
         port: Port,
+        protocol: Protocol,
         coverage: Coverage,
         origin: Origin,
     ) -> Result<Hold, Error> {
-        let members = match coverage {
-            Coverage::Host => of_host(host, port, origin)?,
-            Coverage::Everywhere => match everywhere::acquire(host, port, origin) {
-                Err(Error::Busy { .. }) if origin == Origin::Number => {
-                    debug!(%port, "not free everywhere, holding the host's addresses");
-                    of_host(host, port, origin)?
-                }
-                members => members?,
-            },
-        };
+        let mut members = Vec::new();
+        for &transport in protocol.transports() {
+            let everywhere = || match transport {
+                Transport::Tcp => everywhere::acquire(host, port, origin),
+                Transport::Udp => datagrams::acquire_everywhere(host, port),
+            };
+            members.extend(match coverage {
+                Coverage::Host => of_host(host, port, transport, origin)?,
+                Coverage::Everywhere => match everywhere() {
+                    Err(Error::Busy { .. }) if origin == Origin::Number => {
+                        debug!(%port, %transport, "not free everywhere, holding the host's addresses");
+                        of_host(host, port, transport, origin)?
+                    }
+                    members => members?,
+                },
+            });
+        }
         Ok(Hold {
             host,
             port,
+            protocol,
             members,
         })
     }
@@ -88,45 +107,102 @@ impl Hold {
         self.host
     }
 
-    /// The held socket of the host's own address, listening from now on: the port is at no moment
-    /// free. The other sockets of the hold are closed.
-    ///
-    /// # Errors
-    /// [`Error::Wider`] where there is no socket of exactly that address, [`Error::Io`].
-    pub fn into_listener(self) -> Result<TcpListener, Error> {
-        let own = self.host.address();
-        let Some(member) = self
-            .members
-            .into_iter()
-            .find(|member| member.address == own)
-        else {
-            return Err(Error::Wider {
-                port: self.port,
-                host: self.host,
-            });
-        };
-        listen(member.socket)
+    /// The protocol that it was taken for.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
-    /// Like [`Hold::into_listener`], on a copy of the socket: the hold stays as it is and goes on
-    /// keeping the other addresses.
+    /// A TCP socket of exactly the host's address, listening: the held one, or one that is made
+    /// behind the hold where that is wider. The port is at no moment free. The hold is closed.
+    ///
+    /// # Errors
+    /// [`Error::Wider`] where no socket of just this address can be had, [`Error::OtherProtocol`]
+    /// for a hold of UDP alone, [`Error::Io`].
+    pub fn into_listener(mut self) -> Result<TcpListener, Error> {
+        self.listener()
+    }
+
+    /// Like [`Hold::into_listener`]; the hold goes on keeping the other addresses, and with a copy
+    /// this one.
     ///
     /// # Errors
     /// As there.
-    pub fn listener(&self) -> Result<TcpListener, Error> {
-        let own = self.host.address();
-        let Some(member) = self.members.iter().find(|member| member.address == own) else {
-            return Err(Error::Wider {
-                port: self.port,
-                host: self.host,
-            });
+    pub fn listener(&mut self) -> Result<TcpListener, Error> {
+        listen(self.own(Transport::Tcp)?)
+    }
+
+    /// A UDP socket of exactly the host's address, receiving: the held one, or one that is made
+    /// behind the hold where that is wider. The port is at no moment free. The hold is closed.
+    ///
+    /// # Errors
+    /// [`Error::Wider`] where no socket of just this address can be had, [`Error::OtherProtocol`]
+    /// for a hold of TCP alone, [`Error::Io`].
+    pub fn into_udp_socket(mut self) -> Result<UdpSocket, Error> {
+        self.udp_socket()
+    }
+
+    /// Like [`Hold::into_udp_socket`]; the hold goes on keeping the other addresses. What is sent to
+    /// the port from now on waits for whoever reads it, even when this copy is closed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn udp_socket(&mut self) -> Result<UdpSocket, Error> {
+        datagrams::receive(self.own(Transport::Udp)?)
+    }
+
+    /// The sockets.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.members.iter().map(|it| it.socket.as_fd()).collect()
+    }
+
+    /// A hold of sockets that another process held and passed on.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for what is no socket that is bound to the port.
+    pub fn from_descriptors(
+        host: Host,
+        port: Port,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Hold, Error> {
+        let foreign = Error::io("take over a socket");
+        let member = |descriptor: OwnedFd| -> io::Result<Member> {
+            let socket = Socket::from(descriptor);
+            let other = || io::Error::from(io::ErrorKind::InvalidInput);
+            let transport = match socket.r#type()? {
+                socket2::Type::STREAM => Transport::Tcp,
+                socket2::Type::DGRAM => Transport::Udp,
+                _ => return Err(other()),
+            };
+            let address = socket.local_addr()?.as_socket().ok_or_else(other)?;
+            if address.port() != port.number() {
+                return Err(other());
+            }
+            Ok(Member {
+                transport,
+                address: address.ip(),
+                socket,
+            })
         };
-        listen(
-            member
-                .socket
-                .try_clone()
-                .map_err(Error::io("copy a socket"))?,
-        )
+        let members: Vec<Member> = descriptors
+            .into_iter()
+            .map(member)
+            .collect::<io::Result<_>>()
+            .map_err(&foreign)?;
+        let has = |transport| members.iter().any(|it| it.transport == transport);
+        let protocol = match (has(Transport::Tcp), has(Transport::Udp)) {
+            (true, true) => Protocol::Both,
+            (false, true) => Protocol::Udp,
+            (true, false) => Protocol::Tcp,
+            (false, false) => return Err(foreign(io::ErrorKind::InvalidInput.into())),
+        };
+        Ok(Hold {
+            host,
+            port,
+            protocol,
+            members,
+        })
     }
 
     /// The sockets, to be passed to the process that goes on holding.
@@ -137,18 +213,61 @@ impl Hold {
             .map(|member| member.socket.into())
             .collect()
     }
+
+    pub(crate) fn share(&self, on: bool) -> Result<(), Error> {
+        self.members
+            .iter()
+            .try_for_each(|member| member.socket.set_reuse_address(on))
+            .map_err(Error::io("set SO_REUSEADDR"))
+    }
+
+    pub(crate) fn socket(&self, member: usize) -> Option<&Socket> {
+        self.members.get(member).map(|member| &member.socket)
+    }
+
+    /// A socket of the host's own address and of this protocol.
+    fn own(&mut self, transport: Transport) -> Result<Socket, Error> {
+        let (port, host) = (self.port, self.host);
+        if !self.protocol.transports().contains(&transport) {
+            return Err(Error::OtherProtocol {
+                port,
+                protocol: self.protocol,
+                wanted: transport,
+            });
+        }
+        let address = host.address();
+        // A held one, unless another that is held too would keep it from listening.
+        let visible = |it: &&Member| it.transport == transport && !it.is_hidden();
+        let mut same = self.members.iter().filter(visible);
+        let is_covered = address.is_unspecified()
+            && same.clone().count() > 1
+            && same.clone().any(Member::is_dual);
+        let own = same.find(|it| it.address == address && !is_covered);
+        if let Some(member) = own {
+            return member
+                .socket
+                .try_clone()
+                .map_err(Error::io("copy a socket"));
+        }
+        self.own_socket(transport, address)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse => Error::Wider { port, host },
+                _ => Error::io("make a socket behind a hold")(error),
+            })
+    }
 }
 
 fn listen(socket: Socket) -> Result<TcpListener, Error> {
-    let again = || -> std::io::Result<()> {
+    let again = || -> io::Result<()> {
         socket.listen(BACKLOG).or_else(|error| {
             // What a dead server left on the port only yields to a socket that may share it.
-            if error.kind() != std::io::ErrorKind::AddrInUse {
+            if error.kind() != io::ErrorKind::AddrInUse {
                 return Err(error);
             }
             socket.set_reuse_address(true)?;
             socket.listen(BACKLOG)
         })?;
+        behind::open(&socket)?;
         // Set once it listens, when it lets nobody in any more: connections that are accepted now
         // must not block the port after this server's death.
         socket.set_reuse_address(true)
@@ -157,11 +276,24 @@ fn listen(socket: Socket) -> Result<TcpListener, Error> {
     Ok(socket.into())
 }
 
-fn of_host(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error> {
+fn of_host(
+    host: Host,
+    port: Port,
+    transport: Transport,
+    origin: Origin,
+) -> Result<Vec<Member>, Error> {
     let mut members: Vec<Member> = Vec::with_capacity(2);
     for (address, stack) in addresses(host) {
-        match bind_one(address, stack, host, port, origin, &members) {
-            Ok(socket) => members.push(Member { address, socket }),
+        let bound = match transport {
+            Transport::Tcp => bind_one(address, stack, host, port, origin, &members),
+            Transport::Udp => datagrams::bind_one(address, stack, host, port),
+        };
+        match bound {
+            Ok(socket) => members.push(Member {
+                transport,
+                address,
+                socket,
+            }),
             Err(error)
                 if address.is_ipv6() && address != host.address() && without_ipv6(&error) =>
             {
@@ -209,7 +341,7 @@ fn bind_one(
     origin: Origin,
     ours: &[Member],
 ) -> Result<Socket, Error> {
-    let open = || probe::open(address, stack).map_err(Error::io("open a socket"));
+    let open = || probe::open(Transport::Tcp, address, stack).map_err(Error::io("open a socket"));
     let socket = open()?;
     match probe::bind(&socket, address, port).map_err(|error| Error::of_bind(error, host, port)) {
         Err(Error::Busy { .. }) if origin == Origin::Number => {
@@ -233,7 +365,7 @@ fn bind_over_leftovers(
         .map_err(Error::io("set SO_REUSEADDR"))?;
     probe::bind(&socket, address, port).map_err(busy)?;
     let known = ours.iter().map(|member| &member.socket).chain([&socket]);
-    if strangers_on(port, known) {
+    if strangers_on(Transport::Tcp, port, known) {
         return Err(Error::Busy { port });
     }
     socket
@@ -246,11 +378,16 @@ fn bind_over_leftovers(
 /// Whether sockets that are not `ours` are bound to the port or listen on it: one that was bound
 /// with `SO_REUSEADDR` and does not listen yet is a server about to start. Where the kernel does
 /// not tell (before Linux 6.8, or in a sandbox) there are none.
-fn strangers_on<'s>(port: Port, ours: impl Iterator<Item = &'s Socket>) -> bool {
+fn strangers_on<'s>(
+    transport: Transport,
+    port: Port,
+    ours: impl Iterator<Item = &'s Socket>,
+) -> bool {
     let inode = |socket| rustix::fs::fstat(socket).map(|stat| stat.st_ino).ok();
     let ours: Vec<u64> = ours.filter_map(inode).collect();
     let families = [AddressFamily::INET, AddressFamily::INET6];
-    let found = sockets::list(&families, States::LISTENING | States::BOUND, Some(port));
+    let states = States::LISTENING | States::BOUND;
+    let found = sockets::list(transport, &families, states, Some(port));
     match found {
         Ok(found) => found.iter().any(|socket| !ours.contains(&socket.inode)),
         Err(error) => {

@@ -6,10 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use super::*;
 use crate::{PortRange, Walk};
 
+const TCP: Protocol = Protocol::Tcp;
+
 /// A port that is free at this moment. Tests of other processes may be at it as well, so whoever
 /// uses it tries again with another when it is gone.
 fn some_port(salt: u32) -> Port {
-    let mut walk = Walk::new();
+    let mut walk = Walk::new(TCP);
     let from = std::process::id()
         .wrapping_mul(131)
         .wrapping_add(salt.wrapping_mul(977));
@@ -24,7 +26,7 @@ fn hold(host: &str, coverage: Coverage, salt: u32) -> Hold {
     (0..100)
         .find_map(|turn| {
             let port = some_port(salt + 100 * turn);
-            Hold::acquire(host, port, coverage, Origin::Range).ok()
+            Hold::acquire(host, port, TCP, coverage, Origin::Range).ok()
         })
         .expect("one of a hundred free ports can be held")
 }
@@ -78,7 +80,7 @@ fn nobody_else_binds_a_held_port_and_clients_are_refused() {
 fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
     let _no_process_starts = crate::PROCESSES.read();
     for (salt, host) in ["127.0.0.1", "::1", "0.0.0.0"].iter().enumerate() {
-        let hold = hold(host, Coverage::Host, 40 + salt as u32);
+        let mut hold = hold(host, Coverage::Host, 40 + salt as u32);
         let expect = SocketAddr::new(host.parse().unwrap(), hold.port().number());
         let listener = hold.listener().unwrap();
         assert_eq!(listener.local_addr().unwrap(), expect);
@@ -91,11 +93,25 @@ fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
 }
 
 #[test]
-fn a_hold_of_everything_gives_no_narrower_socket() {
+fn a_hold_of_everything_gives_a_listener_of_exactly_the_address() {
     let _no_process_starts = crate::PROCESSES.read();
-    let hold = hold("127.0.0.1", Coverage::Everywhere, 50);
-    assert!(matches!(hold.listener(), Err(Error::Wider { .. })));
-    assert!(matches!(hold.into_listener(), Err(Error::Wider { .. })));
+    for (salt, host) in ["127.0.0.1", "::1", "0.0.0.0", "::", "127.0.0.3"]
+        .iter()
+        .enumerate()
+    {
+        let mut hold = hold(host, Coverage::Everywhere, 50 + salt as u32);
+        let expect = SocketAddr::new(host.parse().unwrap(), hold.port().number());
+        for listener in [hold.listener(), hold.into_listener()] {
+            let listener = listener.unwrap();
+            assert_eq!(listener.local_addr().unwrap(), expect);
+            let reach = match expect.ip() {
+                ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], expect.port())),
+                _ => expect,
+            };
+            TcpStream::connect(reach).unwrap();
+            listener.accept().unwrap();
+        }
+    }
 }
 
 /// Leaves a connection of a dead server on a port: the end that closes first keeps it.
@@ -115,9 +131,9 @@ fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_numbe
         let port = some_port(salt);
         leave_time_wait(port);
         let host = Host::default();
-        let searched = Hold::acquire(host, port, coverage, Origin::Range);
+        let searched = Hold::acquire(host, port, TCP, coverage, Origin::Range);
         assert!(matches!(searched, Err(Error::Busy { .. })), "{searched:?}");
-        let hold = Hold::acquire(host, port, coverage, Origin::Number).unwrap();
+        let hold = Hold::acquire(host, port, TCP, coverage, Origin::Number).unwrap();
         challenge(port, io::ErrorKind::AddrInUse);
         if coverage == Coverage::Host {
             hold.into_listener().unwrap();
@@ -129,16 +145,17 @@ fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_numbe
 fn a_server_about_to_start_is_no_leftover() {
     let _no_process_starts = crate::PROCESSES.read();
     let port = some_port(70);
-    let starting = probe::open(Host::default().address(), Stack::Single).unwrap();
+    let starting = probe::open(Transport::Tcp, Host::default().address(), Stack::Single).unwrap();
     starting.set_reuse_address(true).unwrap();
     probe::bind(&starting, Host::default().address(), port).unwrap();
     let families = [AddressFamily::INET];
-    if sockets::list(&families, States::BOUND, Some(port)).map_or(0, |found| found.len()) == 0 {
+    let found = sockets::list(Transport::Tcp, &families, States::BOUND, Some(port));
+    if found.map_or(0, |found| found.len()) == 0 {
         println!("skipped: this kernel does not list bound sockets");
         return;
     }
     for coverage in [Coverage::Host, Coverage::Everywhere] {
-        let taken = Hold::acquire(Host::default(), port, coverage, Origin::Number);
+        let taken = Hold::acquire(Host::default(), port, TCP, coverage, Origin::Number);
         assert!(matches!(taken, Err(Error::Busy { .. })), "{taken:?}");
     }
     starting.listen(1).expect("it was not disturbed");
@@ -152,9 +169,22 @@ fn a_port_used_elsewhere_is_held_on_the_hosts_addresses_when_asked_for_by_number
         println!("skipped: no 127.0.0.9 here");
         return;
     };
-    let busy = Hold::acquire(Host::default(), port, Coverage::Everywhere, Origin::Range);
+    let busy = Hold::acquire(
+        Host::default(),
+        port,
+        TCP,
+        Coverage::Everywhere,
+        Origin::Range,
+    );
     assert!(matches!(busy, Err(Error::Busy { .. })), "{busy:?}");
-    let _hold = Hold::acquire(Host::default(), port, Coverage::Everywhere, Origin::Number).unwrap();
+    let _hold = Hold::acquire(
+        Host::default(),
+        port,
+        TCP,
+        Coverage::Everywhere,
+        Origin::Number,
+    )
+    .unwrap();
     challenge(port, io::ErrorKind::AddrInUse);
 }
 
@@ -163,6 +193,6 @@ fn an_address_of_another_machine_is_refused() {
     let _no_process_starts = crate::PROCESSES.read();
     // TEST-NET-1, RFC 5737: nobody has it.
     let host: Host = "192.0.2.1".parse().unwrap();
-    let taken = Hold::acquire(host, some_port(90), Coverage::Host, Origin::Number);
+    let taken = Hold::acquire(host, some_port(90), TCP, Coverage::Host, Origin::Number);
     assert!(matches!(taken, Err(Error::NotLocal { .. })), "{taken:?}");
 }

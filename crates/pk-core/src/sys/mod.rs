@@ -4,9 +4,20 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{bind_to_interface, close_inherited, network_cookie};
+pub(crate) use linux::{
+    bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
+    protocol_of,
+};
 
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{bind_to_interface, close_inherited, network_cookie};
+pub(crate) use other::{
+    bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
+    protocol_of,
+};
+
+#[cfg(unix)]
+mod child;
+#[cfg(unix)]
+pub(crate) use child::{Adoption, Environment, FIRST, Steps, before_exec, to_foreground};

@@ -1,16 +1,32 @@
 //! Where there is no Linux: the calls say that they are not supported.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 pub(crate) fn bind_to_interface(_socket: impl AsFd, _index: u32) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    unsupported()
+}
+
+pub(crate) fn interface_of(_socket: impl AsFd) -> io::Result<u32> {
+    Ok(0)
 }
 
 pub(crate) fn network_cookie(_socket: impl AsFd) -> io::Result<u64> {
-    Err(io::ErrorKind::Unsupported.into())
+    unsupported()
+}
+
+pub(crate) fn protocol_of(_socket: impl AsFd) -> io::Result<i32> {
+    unsupported()
 }
 
 pub(crate) fn close_inherited() -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    unsupported()
+}
+
+pub(crate) fn install_filter() -> Result<RawFd, i32> {
+    Err(rustix::io::Errno::NOSYS.raw_os_error())
 }

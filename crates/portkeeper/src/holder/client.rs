@@ -1,16 +1,21 @@
 //! Talking to a holder. Never waits for one longer than a deadline.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
+use pk_core::handoff::pass;
 use pk_core::{Machine, ProcessState, process};
+use pk_fs::live::LiveFile;
 use pk_registry::Reservation;
 use rustix::process::geteuid;
 use tracing::debug;
 
+use super::launch::{is_control_name, is_supervisor};
 use super::message::{self, Answer, Ask};
 use crate::error::Error;
 use crate::keeper::Force;
@@ -18,7 +23,11 @@ use crate::keeper::Force;
 /// How long a holder may take to let go and end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Ends the holder of a reservation. When this returns the port is free and the process gone.
+/// How long a supervisor may take: its program is asked to end, and killed after 5 s.
+const PATIENCE_WITH_PROGRAM: Duration = Duration::from_secs(8);
+
+/// Ends the holder of a reservation. When this returns the port is free and the process gone, unless
+/// it holds other ports as well.
 pub(crate) fn release(
     reservation: &Reservation,
     machine: &Machine,
@@ -38,21 +47,23 @@ pub(crate) fn release(
         Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         _ => None,
     };
-    let asked = ask(reservation);
+    let id = reservation.id.clone();
+    let asked = ask(reservation, &Ask::Release { id }).and_then(|stream| message::hear(&stream));
+    let has_gone = |process: &OwnedFd| ended(process, patience(reservation));
     debug!(pid, ?asked, "the holder was asked to release");
     match (asked, process, force) {
-        (Ok(Answer::Released), Some(process), _) if ended(&process) => Ok(()),
+        (Ok(Answer::Released), Some(process), _) if has_gone(&process) => Ok(()),
         // Without a way to wait for it, its word must do.
-        (Ok(Answer::Released), None, _) => Ok(()),
+        (Ok(Answer::Released), None, _) | (Ok(Answer::Freed), ..) => Ok(()),
         (_, Some(process), Force::Yes) => {
             process::kill(&process).map_err(Error::io("end the holder"))?;
-            if !ended(&process) {
+            if !has_gone(&process) {
                 return Err(silent());
             }
             tidy(reservation, machine);
             Ok(())
         }
-        (_, Some(process), Force::No) if ended_already(&process) => Ok(()),
+        (_, Some(process), Force::No) if ended(&process, Duration::ZERO) => Ok(()),
         _ => Err(silent()),
     }
 }
@@ -68,7 +79,8 @@ pub(crate) fn tidy(reservation: &Reservation, machine: &Machine) {
     // The path was read from a file: it must look like one of ours in every respect.
     let is_ours = path
         .file_name()
-        .is_some_and(|name| *name == *format!("{}.sock", reservation.id))
+        .and_then(OsStr::to_str)
+        .is_some_and(|name| is_control_name(name, &reservation.id))
         && std::fs::symlink_metadata(path)
             .is_ok_and(|found| found.file_type().is_socket() && found.uid() == geteuid().as_raw());
     if is_gone && is_ours {
@@ -77,27 +89,80 @@ pub(crate) fn tidy(reservation: &Reservation, machine: &Machine) {
     }
 }
 
-fn ask(reservation: &Reservation) -> io::Result<Answer> {
+/// A port that its holder has given a copy of, and still keeps too. Dropped, it is the holder's
+/// again.
+#[derive(Debug)]
+pub(crate) struct Given {
+    stream: UnixStream,
+    holder: Option<OwnedFd>,
+    pub(crate) life: LiveFile,
+    pub(crate) sockets: Vec<OwnedFd>,
+}
+
+/// Asks the holder of a reservation for what keeps its port.
+pub(crate) fn take(reservation: &Reservation, machine: &Machine) -> Result<Given, Error> {
+    let pid = reservation.process.map_or(0, |process| process.pid);
+    let port = reservation.port;
+    let silent = |error: io::Error| {
+        debug!(%error, "asked for a port");
+        Error::HolderSilent { port, pid }
+    };
+    let holder = reservation
+        .process
+        .and_then(|process| process.descriptor(machine).ok());
+    let id = reservation.id.clone();
+    let stream = ask(reservation, &Ask::Take { id }).map_err(silent)?;
+    let mut bytes = vec![0; message::MOST];
+    let (length, descriptors) = pass::receive(&stream, &mut bytes).map_err(silent)?;
+    let mut descriptors = descriptors.into_iter();
+    match (message::decode(&bytes[..length]), descriptors.next()) {
+        (Ok(Answer::Given), Some(life)) => Ok(Given {
+            stream,
+            holder,
+            life: life.into(),
+            sockets: descriptors.collect(),
+        }),
+        _ => Err(silent(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+impl Given {
+    /// Tells the holder to let go, because the registry says now that the port is somebody else's,
+    /// and waits until it has ended. Should it have been killed meanwhile, that is as good.
+    pub(crate) fn accept(self) -> (LiveFile, Vec<OwnedFd>) {
+        let told = message::say(&self.stream, &Ask::LetGo);
+        let answer = told.and_then(|()| message::hear::<Answer>(&self.stream));
+        let gone = self.holder.map(|holder| ended(&holder, PATIENCE));
+        debug!(?answer, ?gone, "the holder was told to let go");
+        (self.life, self.sockets)
+    }
+}
+
+/// Whether the reservation is kept by the supervisor of a program, and not by a mere holder.
+pub(crate) fn runs_program(reservation: &Reservation) -> bool {
+    let control = reservation.control.as_deref().and_then(Path::file_name);
+    control.and_then(OsStr::to_str).is_some_and(is_supervisor)
+}
+
+fn ask(reservation: &Reservation, ask: &Ask) -> io::Result<UnixStream> {
     let path = reservation
         .control
         .as_ref()
         .ok_or(io::ErrorKind::NotFound)?;
     let stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience(reservation)))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    message::say(
-        &stream,
-        &Ask::Release {
-            id: reservation.id.clone(),
-        },
-    )?;
-    message::hear(&stream)
+    message::say(&stream, ask)?;
+    Ok(stream)
 }
 
-fn ended(process: &OwnedFd) -> bool {
-    process::wait(process, PATIENCE).unwrap_or(false)
+fn patience(reservation: &Reservation) -> Duration {
+    match runs_program(reservation) {
+        true => PATIENCE_WITH_PROGRAM,
+        false => PATIENCE,
+    }
 }
 
-fn ended_already(process: &OwnedFd) -> bool {
-    process::wait(process, Duration::ZERO).unwrap_or(false)
+fn ended(process: &OwnedFd, patience: Duration) -> bool {
+    process::wait(process, patience).unwrap_or(false)
 }

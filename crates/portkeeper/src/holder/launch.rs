@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use pk_core::handoff::pass;
@@ -16,8 +16,8 @@ use pk_core::{Hold, Machine, ProcessId};
 use pk_fs::live::LiveFile;
 use pk_registry::Reservation;
 
-use super::HolderCommand;
 use super::message::{self, Answer, Orders};
+use super::{HolderCommand, Role};
 use crate::error::Error;
 
 /// How long a holder may take to say that it is up.
@@ -38,9 +38,30 @@ pub(crate) struct Control {
     listener: Option<UnixListener>,
 }
 
+/// Whether a control socket of this name belongs to that reservation.
+pub(super) fn is_control_name(name: &str, id: &str) -> bool {
+    name.strip_prefix(id)
+        .is_some_and(|rest| rest == ".sock" || is_supervisor(name))
+}
+
+/// Whether a supervisor answers at a control socket of this name.
+pub(super) fn is_supervisor(name: &str) -> bool {
+    let role = name.split_once('.').map(|(_, role)| role);
+    role.is_some_and(|role| role.starts_with("run-") && role.ends_with(".sock"))
+}
+
 impl Control {
-    pub(crate) fn bind(folder: &Path, id: &str) -> Result<Control, Error> {
-        let path = folder.join(format!("{id}.sock"));
+    /// Where that of a reservation is. A port goes from a holder to a supervisor under the same id,
+    /// and several may want to be that supervisor.
+    pub(crate) fn path_of(folder: &Path, id: &str, role: Role) -> PathBuf {
+        folder.join(match role {
+            Role::Hold => format!("{id}.sock"),
+            Role::Run => format!("{id}.run-{}.sock", std::process::id()),
+        })
+    }
+
+    pub(crate) fn bind(path: &Path) -> Result<Control, Error> {
+        let path = path.to_owned();
         let listener = UnixListener::bind(&path).map_err(Error::io("make a control socket"))?;
         Ok(Control {
             path,
@@ -50,6 +71,21 @@ impl Control {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The socket, to be passed on.
+    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The socket, for this very process to answer on. Whoever takes it removes it.
+    pub(super) fn into_listener(mut self) -> Option<UnixListener> {
+        self.listener.take()
+    }
+
+    /// It is another process' now, which will remove it.
+    pub(crate) fn give_away(&mut self) {
+        self.listener = None;
     }
 }
 
@@ -64,19 +100,14 @@ impl Drop for Control {
 
 impl Launched {
     pub(crate) fn start(command: &HolderCommand) -> Result<Launched, Error> {
-        let failed = |source| Error::Holder {
-            program: command.program.clone(),
-            source,
-        };
-        let (stream, theirs) = UnixStream::pair().map_err(failed)?;
-        let child = Command::new(&command.program)
-            .args(&command.arguments)
+        let failed = Error::holder(command);
+        let (stream, theirs) = UnixStream::pair().map_err(&failed)?;
+        let child = command
+            .process(Role::Hold)
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
-            .map_err(failed)?;
+            .map_err(&failed)?;
         Ok(Launched {
             command: command.clone(),
             child,
@@ -102,7 +133,7 @@ impl Launched {
         hold: Hold,
     ) -> Result<Child, Error> {
         let orders = message::encode(&Orders::new(reservation, registry, control.path()));
-        let listener = control.listener.as_ref().map(AsFd::as_fd);
+        let listener = control.listener();
         let sockets = hold.into_descriptors();
         let descriptors: Vec<BorrowedFd<'_>> = [live.as_fd()]
             .into_iter()
@@ -116,7 +147,7 @@ impl Launched {
             .and_then(|()| message::hear(&self.stream));
         match answer {
             Ok(Answer::Ready) => {
-                control.listener = None;
+                control.give_away();
                 Ok(self.child)
             }
             Ok(_) => Err(self.failed(io::ErrorKind::InvalidData.into())),
@@ -125,9 +156,6 @@ impl Launched {
     }
 
     fn failed(&self, source: io::Error) -> Error {
-        Error::Holder {
-            program: self.command.program.clone(),
-            source,
-        }
+        Error::holder(&self.command)(source)
     }
 }

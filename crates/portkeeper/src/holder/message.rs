@@ -25,11 +25,42 @@ pub(super) struct Orders {
     until: Option<Process>,
 }
 
+/// A [`ProcessId`].
 #[derive(Debug, Serialize, Deserialize, Clone, Copy)]
-struct Process {
+pub(crate) struct Process {
     pid: u32,
     start: u64,
     namespace: u64,
+}
+
+impl From<ProcessId> for Process {
+    fn from(process: ProcessId) -> Process {
+        let ProcessId {
+            pid,
+            start,
+            namespace,
+        } = process;
+        Process {
+            pid,
+            start,
+            namespace,
+        }
+    }
+}
+
+impl Process {
+    pub(crate) fn id(self) -> ProcessId {
+        let Process {
+            pid,
+            start,
+            namespace,
+        } = self;
+        ProcessId {
+            pid,
+            start,
+            namespace,
+        }
+    }
 }
 
 /// What is asked of a holder over its control socket.
@@ -38,16 +69,24 @@ struct Process {
 pub(super) enum Ask {
     /// Let go of the port and end.
     Release { id: String },
+    /// Give the port to me and end.
+    Take { id: String },
+    /// What was given is in the registry as mine.
+    LetGo,
 }
 
 /// What a holder answers.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// It is up and keeps what it was given.
     Ready,
-    /// The port is free.
+    /// It has nothing to do with the port any more, and ends.
     Released,
+    /// The port is free; the process goes on, because it holds others.
+    Freed,
+    /// With it comes what keeps the port: the locked liveness file and the bound sockets.
+    Given,
     /// It was asked for something that is not its own.
     Refused,
 }
@@ -62,11 +101,7 @@ impl Orders {
                 Lease::Never => None,
                 Lease::Until(end) => Some(end),
             },
-            until: reservation.until.map(|process| Process {
-                pid: process.pid,
-                start: process.start,
-                namespace: process.namespace,
-            }),
+            until: reservation.until.map(Into::into),
         }
     }
 
@@ -79,40 +114,30 @@ impl Orders {
     }
 
     pub(super) fn until(&self) -> Option<ProcessId> {
-        self.until.map(
-            |Process {
-                 pid,
-                 start,
-                 namespace,
-             }| ProcessId {
-                pid,
-                start,
-                namespace,
-            },
-        )
+        self.until.map(Process::id)
     }
 }
 
 /// The longest message, in bytes.
-pub(super) const MOST: usize = 64 * 1024;
+pub(crate) const MOST: usize = 64 * 1024;
 
 /// The bytes of a message: JSON and a line feed.
-pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
+pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(message).expect("our own structs can be written to memory");
     bytes.push(b'\n');
     bytes
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     serde_json::from_slice(bytes).map_err(io::Error::from)
 }
 
-pub(super) fn say(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
+pub(crate) fn say(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
     stream.write_all(&encode(message))
 }
 
 /// Reads one message; an end before its line feed is an error.
-pub(super) fn hear<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<T> {
+pub(crate) fn hear<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<T> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 1024];
     while bytes.last() != Some(&b'\n') {
@@ -133,8 +158,7 @@ mod tests {
     fn messages_arrive_as_they_were_sent() {
         let (here, there) = UnixStream::pair().unwrap();
         say(&here, &Ask::Release { id: "k3v9".into() }).unwrap();
-        let Ask::Release { id } = hear(&there).unwrap();
-        assert_eq!(id, "k3v9");
+        assert!(matches!(hear(&there).unwrap(), Ask::Release { id } if id == "k3v9"));
         say(&there, &Answer::Released).unwrap();
         assert_eq!(hear::<Answer>(&here).unwrap(), Answer::Released);
     }

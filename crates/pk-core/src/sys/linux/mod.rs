@@ -1,11 +1,15 @@
-//! Linux' own calls: two socket options and close_range(2).
+//! Linux' own calls: a few socket options, close_range(2), and answering other processes' calls.
 #![allow(
     unsafe_code,
-    reason = "three system calls that neither socket2 nor rustix wraps"
+    reason = "system calls that neither socket2 nor rustix wraps"
 )]
+
+pub(crate) mod notification;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+
+pub(crate) use notification::install_filter;
 
 /// socket(7), since Linux 5.1; not in libc.
 const SO_BINDTOIFINDEX: libc::c_int = 62;
@@ -31,27 +35,49 @@ pub(crate) fn bind_to_interface(socket: impl AsFd, index: u32) -> io::Result<()>
     }
 }
 
+/// The number of the network interface that a socket is bound to; 0 for none.
+pub(crate) fn interface_of(socket: impl AsFd) -> io::Result<u32> {
+    option(socket, SO_BINDTOIFINDEX)
+}
+
 /// The number of the network namespace that a socket lives in: unique until the next boot, unlike
 /// the inode of `/proc/self/ns/net`, which is used again. Since Linux 5.14.
 pub(crate) fn network_cookie(socket: impl AsFd) -> io::Result<u64> {
-    let mut cookie = 0_u64;
-    let mut length = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: the option writes at most `length` bytes, which is the size of `cookie`.
+    option(socket, libc::SO_NETNS_COOKIE)
+}
+
+/// The protocol that a socket speaks, as in `/etc/protocols`.
+pub(crate) fn protocol_of(socket: impl AsFd) -> io::Result<i32> {
+    option(socket, libc::SO_PROTOCOL)
+}
+
+/// An option of the socket level whose value is a number of the type that is asked for.
+fn option<T: Number>(socket: impl AsFd, name: libc::c_int) -> io::Result<T> {
+    let mut value = T::default();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the option writes at most `length` bytes, which is the size of `value`, a number for
+    // which every bit pattern is a value.
     let answer = unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
+            name,
+            (&raw mut value).cast(),
             &raw mut length,
         )
     };
     if answer == 0 {
-        Ok(cookie)
+        Ok(value)
     } else {
         Err(io::Error::last_os_error())
     }
 }
+
+/// What an option's value can be.
+trait Number: Default {}
+impl Number for i32 {}
+impl Number for u32 {}
+impl Number for u64 {}
 
 /// Closes every descriptor above the three standard streams. Since Linux 5.9.
 pub(crate) fn close_inherited() -> io::Result<()> {

@@ -1,0 +1,33 @@
+//! A program on a port that is never free: how it starts, what reaches it, and that nothing of it
+//! is left.
+
+mod ending;
+mod program;
+mod restart;
+mod signals;
+mod take;
+
+use std::time::Duration;
+
+use pk_tests::process::eventually;
+use pk_tests::{TestEnv, is_free};
+
+/// How long anything may take on a machine that is busy with others.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Nothing is left of what ran on a port: no process, no reservation, no socket.
+#[track_caller]
+fn nothing_is_left(env: &TestEnv, port: u16) {
+    eventually(LIMIT, "the last process ends", || {
+        env.processes().is_empty()
+    });
+    assert!(is_free(port), "{port} is still bound");
+    assert!(
+        env.state(port).is_none_or(|state| state == "stale"),
+        "{:?}",
+        env.reservations()
+    );
+    let left = std::fs::read_dir(env.root().join("run/portkeeper"));
+    let sockets: Vec<_> = left.into_iter().flatten().collect();
+    assert!(sockets.is_empty(), "{sockets:?}");
+}
