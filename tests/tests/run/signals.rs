@@ -76,7 +76,15 @@ fn what_the_caller_ignores_is_not_caught() {
 fn a_stop_and_a_continuation_are_the_programs_too() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let range = &ports.span();
-    let mut run = env.start_run(&["run", "--range", range, "--", "sh", "-c", "echo $$; cat"]);
+    let mut run = env.start_run(&[
+        "run",
+        "--range",
+        range,
+        "--",
+        "sh",
+        "-c",
+        "echo $$; read -r line; exit 0",
+    ]);
     let program = run.number();
     run.signal(Signal::TSTP);
     eventually(LIMIT, "both stop", || {
