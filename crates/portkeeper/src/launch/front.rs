@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use pk_core::Machine;
@@ -70,17 +71,18 @@ impl<'f> Front<'f> {
         }
     }
 
-    /// Starts the program, and returns when nothing is left of it.
-    pub(super) fn run(mut self, machine: &Machine) -> Result<Ending, Error> {
+    /// Starts the program, and returns when nothing is left of it; with it, the supervisor, which
+    /// is about to end.
+    pub(super) fn run(mut self, machine: &Machine) -> (Result<Ending, Error>, Child) {
         self.crew.channel.say(&Told::Start);
         let heard = self.follow();
         self.take_terminal();
-        if heard.is_err() {
-            reap::end_all(machine).map_err(Error::io("end a program"))?;
+        if let Err(Error::Supervisor { .. }) = heard
+            && let Err(error) = reap::end_all(machine)
+        {
+            tracing::debug!(%error, "something of the program is left");
         }
-        let ended = self.crew.child.wait();
-        tracing::debug!(?ended, "the supervisor has ended");
-        heard
+        (heard, self.crew.child)
     }
 
     fn follow(&mut self) -> Result<Ending, Error> {

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pk_core::Machine;
+use tracing::debug;
 
 pub(crate) use crew::Waiting;
 pub use message::{Cause, HandOver, Rung, Status};
@@ -259,10 +260,12 @@ impl Launch {
         reap::adopt_orphans().map_err(Error::io("adopt orphans"))?;
         let socket = control.path().to_owned();
         let crew = waiting.hand_over(holder, self, &mut reservations, control)?;
-        let ended = front::Front::new(crew, signals, self, notice).run(machine);
+        let (ended, mut supervisor) = front::Front::new(crew, signals, self, notice).run(machine);
         // A supervisor that was killed has left its name behind.
         let _ = std::fs::remove_file(socket);
         let released = reservations.into_iter().try_for_each(Reservation::release);
+        let gone = supervisor.wait();
+        debug!(?gone, "the supervisor has ended");
         let ended = ended?;
         released.map(|()| ended)
     }

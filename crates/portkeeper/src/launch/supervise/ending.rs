@@ -16,14 +16,24 @@ impl Supervisor {
     /// What has become of the processes below this one.
     pub(super) fn reap(&mut self) -> io::Result<()> {
         self.signals.pending();
+        let mut is_over = false;
         loop {
             match reap::next()? {
-                Change::Ended(pid, status) if Some(pid) == self.child => self.program_ended(status),
+                Change::Ended(pid, status) if Some(pid) == self.child => {
+                    self.program_ended(status);
+                    is_over = true;
+                }
                 Change::Stopped(pid, signal) if Some(pid) == self.child => {
                     self.say(&Said::Stopped(signal));
                 }
                 Change::Ended(..) | Change::Stopped(..) => {}
-                Change::None => return Ok(()),
+                Change::None => {
+                    // The program has ended and something that it started has not.
+                    if is_over {
+                        reap::signal_all(&self.machine, Signal::TERM);
+                    }
+                    return Ok(());
+                }
                 Change::Childless => return self.finish_program(),
             }
         }
@@ -42,7 +52,6 @@ impl Supervisor {
                 killed: None,
                 then,
             };
-            reap::signal_all(&self.machine, Signal::TERM);
         }
     }
 
