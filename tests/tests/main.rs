@@ -16,3 +16,5 @@ mod model;
 mod readme;
 mod run;
 mod syscalls;
+mod wait;
+mod why;

@@ -180,6 +180,9 @@ fn hint(cause: &Cause) -> String {
         Cause::NoControlFolder { .. } => {
             "set XDG_RUNTIME_DIR or TMPDIR to a folder of your own with a short path".into()
         }
+        Cause::NotFree { port, .. } | Cause::NotListening { port, .. } => {
+            format!("portkeeper why {port}")
+        }
         Cause::NoProcess { .. } => "give the number of a process that runs".into(),
         Cause::Config(error) => config_hint(error),
         Cause::NotUndone { ports, .. } => {

@@ -39,6 +39,7 @@ pub mod process;
 pub mod protocol;
 pub mod range;
 pub mod sockets;
+pub mod start;
 mod sys;
 pub mod tree;
 

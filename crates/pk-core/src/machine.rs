@@ -58,6 +58,32 @@ pub fn ephemeral_range() -> Option<PortRange> {
     PortRange::new(ends.next()?.ok()?, ends.next()?.ok()?).ok()
 }
 
+/// The ports that the kernel keeps from whoever does not care, though they are in the range that it
+/// hands out (`/proc/sys/net/ipv4/ip_local_reserved_ports`).
+#[must_use]
+pub fn reserved_ranges() -> Vec<PortRange> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports");
+    ranges(&text.unwrap_or_default())
+}
+
+/// The first port that needs no privilege (`/proc/sys/net/ipv4/ip_unprivileged_port_start`), 0 where
+/// none does; 1024 where the system does not tell.
+#[must_use]
+pub fn first_unprivileged() -> u16 {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let number = text.ok().and_then(|text| text.trim_end().parse().ok());
+    number.unwrap_or(1024)
+}
+
+/// `8080,9000-9100`.
+fn ranges(text: &str) -> Vec<PortRange> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        PortRange::new(first.parse().ok()?, last.parse().ok()?).ok()
+    };
+    text.trim_end().split(',').filter_map(range).collect()
+}
+
 /// The inode of a namespace of this process, namespaces(7).
 fn namespace(kind: &str) -> u64 {
     fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |it| it.ino())
@@ -79,5 +105,16 @@ mod tests {
         assert_eq!(Machine::here(), Machine::here());
         assert!(boot_clock_ms() >= then);
         assert_ne!(then, 0);
+    }
+
+    #[test]
+    fn ranges_are_read_as_the_kernel_writes_them() {
+        let check = |text: &str, expect: &[&str]| {
+            let got: Vec<_> = ranges(text).iter().map(ToString::to_string).collect();
+            assert_eq!(got, expect, "{text:?}");
+        };
+        check("\n", &[]);
+        check("", &[]);
+        check("8080,9000-9100\n", &["8080-8080", "9000-9100"]);
     }
 }

@@ -90,8 +90,10 @@ pub(crate) fn anywhere(transport: Transport) -> io::Result<(Socket, IpAddr)> {
 
 /// Whether an IPv6 socket takes IPv4 as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stack {
+pub enum Stack {
+    /// It takes one family alone.
     Single,
+    /// It takes both.
     Dual,
 }
 

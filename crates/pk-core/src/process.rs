@@ -1,6 +1,8 @@
 //! Who a process is, and whether it still lives. A number alone is not an identity: it is used
 //! again, and means another process in another namespace. Never starts one.
 
+mod about;
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,6 +14,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use crate::{Machine, sys};
+
+pub use about::About;
 
 /// A process: its number, and what tells it from the next one with that number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,9 +95,13 @@ impl ProcessId {
     /// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
     ///
     /// # Errors
-    /// The system's reason; `NotFound` when it has ended, or another process has its number now.
+    /// The system's reason; `NotFound` when it has ended, or another process has its number now;
+    /// `Unsupported` for one of another process namespace, where the number is somebody else's.
     pub fn descriptor(&self, machine: &Machine) -> io::Result<OwnedFd> {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
+        if self.namespace != machine.processes {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let pid = pid(self.pid).ok_or_else(gone)?;
         #[cfg(target_os = "linux")]
         let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
@@ -181,12 +189,15 @@ struct Stat {
 /// proc_pid_stat(5).
 fn stat(pid: u32) -> io::Result<Stat> {
     let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat"));
-    let text = text.map_err(|error| match error.raw_os_error() {
-        // It ended between open and read.
+    parse(&text.map_err(gone_between)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// A process that ends between open and read is one that was not there.
+fn gone_between(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
         Some(code) if code == Errno::SRCH.raw_os_error() => io::ErrorKind::NotFound.into(),
         _ => error,
-    })?;
-    parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
 }
 
 /// The command name in the second field may contain anything, so the fields are counted from the
@@ -276,6 +287,8 @@ mod tests {
             ..me
         };
         assert_eq!(elsewhere.state(&machine), ProcessState::Unknown);
+        let unknown = elsewhere.descriptor(&machine).unwrap_err();
+        assert_eq!(unknown.kind(), io::ErrorKind::Unsupported);
         assert_eq!(
             ProcessId {
                 pid: u32::MAX,

@@ -4,13 +4,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pk_core::{Port, Protocol};
+use pk_core::{Host, Port, Protocol};
 use pk_fs::{folder, lock, replace};
 use pk_registry::Reservation;
 
 use crate::holder::HolderCommand;
 use crate::launch::HandOver;
 use crate::pick::Tally;
+use crate::ttl::Ttl;
+use crate::why::Why;
 
 /// Why a request failed. Whatever it had done before was undone, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +116,30 @@ pub enum Error {
         port: Port,
         /// The command that runs it.
         pid: u32,
+    },
+    /// A port that was waited for did not become free.
+    #[error("port {port} on {host} is not free after {}: {}", Ttl::For(*limit), why.reason())]
+    NotFree {
+        /// The port.
+        port: Port,
+        /// For a server of which host.
+        host: Host,
+        /// How long it was waited.
+        limit: Duration,
+        /// What is in the way.
+        why: Box<Why>,
+    },
+    /// Nobody began to listen on a port that was waited for.
+    #[error("nothing listens on port {port}{} after {}: it is {}", at(*host), Ttl::For(*limit), why.reason())]
+    NotListening {
+        /// The port.
+        port: Port,
+        /// For clients of which host.
+        host: Option<Host>,
+        /// How long it was waited.
+        limit: Duration,
+        /// What is there instead.
+        why: Box<Why>,
     },
     /// A process that was named does not run.
     #[error("no such process: {pid}")]
@@ -233,6 +259,9 @@ impl Error {
             | Error::NotYours { .. }
             | Error::NotHeld { .. }
             | Error::ProgramRuns { .. } => ErrorKind::NotReserved,
+            Error::NotFree { .. } | Error::NotListening { .. } | Error::NotReady { .. } => {
+                ErrorKind::No
+            }
             Error::NotUndone { cause, .. } | Error::Waited { cause, .. } => cause.kind(),
             Error::NoProcess { .. }
             | Error::Request { .. }
@@ -240,7 +269,6 @@ impl Error {
             | Error::NoHome { .. } => ErrorKind::Usage,
             Error::ForeignHome { .. } | Error::NoControlFolder { .. } => ErrorKind::Permission,
             Error::HolderSilent { .. } | Error::Supervisor { .. } => ErrorKind::Io,
-            Error::NotReady { .. } => ErrorKind::No,
             Error::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ErrorKind::NoProgram
             }
@@ -331,6 +359,11 @@ fn reserved_by(reservation: &Reservation) -> String {
         Some(owner) => format!("reserved by {}", owner.escape_debug()),
         None => "reserved".into(),
     }
+}
+
+fn at(host: Option<Host>) -> String {
+    host.map(|host| format!(" for clients of {host}"))
+        .unwrap_or_default()
 }
 
 fn list(ports: &[Port]) -> String {

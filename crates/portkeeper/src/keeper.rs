@@ -146,6 +146,12 @@ impl PortKeeper {
         self.registry.path()
     }
 
+    /// The host of those who name none.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        self.settings.host.unwrap_or_default()
+    }
+
     /// Begins a request for a port.
     pub fn request(&self) -> Request<'_> {
         Request::new(self)

@@ -51,7 +51,10 @@ mod signals;
 mod take;
 mod template;
 pub mod ttl;
+mod users;
+pub mod wait;
 pub mod warning;
+pub mod why;
 
 pub use error::{Error, ErrorKind};
 pub use files::{Strategy, WriteOptions, Written};
@@ -60,7 +63,7 @@ pub use keeper::{Collected, Force, PortKeeper, Released, Selection, Unused};
 pub use launch::Launch;
 pub use pick::Tally;
 pub use pk_config as config;
-pub use pk_core::{Error as PortError, Host, Port, PortRange, Protocol};
+pub use pk_core::{Error as PortError, Host, Port, PortRange, Protocol, process, sockets};
 pub use pk_fs as fs;
 pub use pk_registry as registry;
 pub use pk_registry::{
@@ -71,4 +74,6 @@ pub use reservation::Reservation;
 pub use settings::Settings;
 pub use template::Template;
 pub use ttl::Ttl;
+pub use wait::Ready;
 pub use warning::Warning;
+pub use why::Why;

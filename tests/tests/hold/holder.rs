@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use pk_tests::process::{is_alive, session};
-use pk_tests::{Ports, TestEnv};
+use pk_tests::process::{eventually, is_alive, session};
+use pk_tests::{Ports, TestEnv, has, skipped};
 
 /// What the descriptors of a process lead to.
 fn descriptors(pid: u32) -> Vec<(u32, PathBuf)> {
@@ -104,4 +105,29 @@ fn a_place_for_its_socket_is_found_without_a_runtime_folder() {
     assert_eq!(env.state(ports.at(0)).as_deref(), Some("held"));
     env.pk(format!("release {}", ports.at(0))).ok();
     assert!(!is_alive(holder));
+}
+
+#[test]
+fn a_release_from_another_process_namespace_is_trusted() {
+    let (env, ports) = (TestEnv::new(), Ports::claim(1));
+    let port = ports.at(0);
+    let grant = env.pk(format!("reserve --hold {}", ports.range())).ok();
+    if !has("unshare") {
+        skipped("another namespace: no unshare");
+        return;
+    }
+    let mut command = env.command("unshare");
+    command
+        .args(["--pid", "--fork", "portkeeper", "release"])
+        .arg(port.to_string());
+    let answer = env.run(command);
+    if answer.stderr.contains("unshare failed") {
+        skipped(format_args!("another namespace: {}", answer.stderr.trim()));
+        return;
+    }
+    answer.ok();
+    assert!(pk_tests::is_free(port), "at once");
+    eventually(Duration::from_secs(5), "its holder ends", || {
+        !is_alive(grant.holder())
+    });
 }

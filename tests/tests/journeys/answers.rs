@@ -274,7 +274,7 @@ fn help_has_examples_and_names_the_environment() {
     ] {
         assert!(help.contains(part), "no {part} in {help}");
     }
-    for command in ["reserve", "release", "status", "gc"] {
+    for command in ["reserve", "release", "status", "gc", "why", "wait"] {
         let help = env.pk(format!("{command} --help")).ok().stdout;
         assert!(
             help.contains(&format!("portkeeper {command}")),

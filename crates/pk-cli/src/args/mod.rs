@@ -8,6 +8,8 @@ mod release;
 mod reserve;
 mod run;
 mod status;
+mod wait;
+mod why;
 mod wish;
 mod write;
 
@@ -28,6 +30,8 @@ pub(crate) use release::Release;
 pub(crate) use reserve::Reserve;
 pub(crate) use run::{Program, Run, Take};
 pub(crate) use status::Status;
+pub(crate) use wait::Wait;
+pub(crate) use why::Why;
 pub(crate) use wish::Wish;
 pub(crate) use write::{KeyAs, PlaceInJson, Write};
 
@@ -110,6 +114,10 @@ pub(crate) enum Command {
     Release(Release),
     /// Show who has which port
     Status(Status),
+    /// Tell why a port can't be had, and what helps
+    Why(Why),
+    /// Wait until a port is free, or a server is up
+    Wait(Wait),
     /// Drop reservations that have ended
     Gc(Gc),
     /// Change or read a .env file, and keep every other byte
@@ -171,7 +179,7 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
         .flat_map(str::lines)
         .find_map(|line| line.trim().strip_prefix("tip: "));
     let known = [
-        "reserve", "run", "take", "release", "status", "gc", "env", "json", "backup",
+        "reserve", "run", "take", "release", "status", "why", "wait", "gc", "env", "json", "backup",
     ];
     let hint = match (tip, called.filter(|word| known.contains(word))) {
         (Some(tip), _) => tip.to_owned(),

@@ -9,6 +9,8 @@ mod release;
 mod reserve;
 mod run;
 mod status;
+mod wait;
+mod why;
 mod wish;
 
 use std::time::SystemTime;
@@ -41,6 +43,8 @@ pub(crate) fn run(cli: Cli, environment: Environment) -> Result<(), Error> {
         Command::Take(args) => run::take(&args, &keeper, search, global.verbose > 0),
         Command::Release(args) => release::run(&args, &keeper, global.format),
         Command::Status(args) => status::run(&args, &keeper, global.format),
+        Command::Why(args) => why::run(&args, &keeper, global.format),
+        Command::Wait(args) => wait::run(&args, &keeper, global.format),
         Command::Gc(args) => gc::run(&args, &keeper, global.format),
         Command::Env(args) => env::run(&args, &keeper, global.format),
         Command::Json(args) => json::run(&args, &keeper, global.format),

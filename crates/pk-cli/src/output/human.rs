@@ -1,5 +1,7 @@
 //! Answers for people: tables and sentences. Never wider than the terminal where that can be helped.
 
+mod why;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use portkeeper::{
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{HEADING, json, printable};
+
+pub(crate) use why::why;
 
 pub(crate) fn reserved(kept: &Kept) -> String {
     let mut text = String::new();

@@ -1,6 +1,8 @@
 //! Answers as JSON, one value on one line of ASCII. The shapes are part of the interface: fields are
 //! added, never changed or taken away.
 
+mod why;
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use portkeeper::{
     Strategy, Verdict, Written,
 };
 use serde::Serialize;
+
+pub(crate) use why::{free, ready, why};
 
 #[derive(Serialize)]
 struct Reservation<'a> {

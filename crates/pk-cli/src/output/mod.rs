@@ -3,6 +3,7 @@
 
 pub(crate) mod human;
 pub(crate) mod json;
+mod remedy;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

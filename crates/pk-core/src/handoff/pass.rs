@@ -4,11 +4,14 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+
+use crate::sys;
 
 /// The most descriptors that one message can carry (`SCM_MAX_FD`).
 pub const MOST: usize = 253;
@@ -65,12 +68,20 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<O
     Ok((answer.bytes, descriptors))
 }
 
+/// The user at the other end of a connection, as it was when it connected, whatever process
+/// namespace it lives in; the overflow user (65534) where its user namespace knows it by no number.
+///
+/// # Errors
+/// The system's reason; `Unsupported` where there is no `SO_PEERCRED`.
+pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+    sys::peer_uid(stream)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;
     use std::net::TcpListener;
-    use std::os::unix::net::UnixStream;
 
     #[test]
     fn what_arrives_is_the_same_socket() {
@@ -103,5 +114,14 @@ mod tests {
             send(&here, b"", &[]).unwrap_err().kind(),
             io::ErrorKind::InvalidInput
         );
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_other_end_of_a_pair_is_this_user() {
+        let _no_process_starts = crate::PROCESSES.read();
+        let (here, _there) = UnixStream::pair().unwrap();
+        let me = rustix::process::geteuid().as_raw();
+        assert_eq!(peer_uid(&here).unwrap(), me);
     }
 }

@@ -6,7 +6,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
-    protocol_of,
+    peer_uid, protocol_of,
 };
 
 #[cfg(not(target_os = "linux"))]
@@ -14,7 +14,7 @@ mod other;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use other::{
     bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
-    protocol_of,
+    peer_uid, protocol_of,
 };
 
 #[cfg(unix)]

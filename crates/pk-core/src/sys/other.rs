@@ -23,6 +23,10 @@ pub(crate) fn protocol_of(_socket: impl AsFd) -> io::Result<i32> {
     unsupported()
 }
 
+pub(crate) fn peer_uid(_socket: impl AsFd) -> io::Result<u32> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn close_inherited() -> io::Result<()> {
     unsupported()
 }

@@ -1,7 +1,7 @@
 //! What a client asks for over a control socket. Never trusts one of another user, but root.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -72,13 +72,12 @@ impl Plea {
     }
 }
 
-/// Whether the other end belongs to this user or to root (`SO_PEERCRED`, unix(7)).
+/// Whether the other end belongs to this user or to root.
 fn is_trusted(client: &UnixStream) -> bool {
-    let me = rustix::process::geteuid();
-    #[cfg(target_os = "linux")]
-    let peer = rustix::net::sockopt::socket_peercred(client.as_fd()).map(|peer| peer.uid);
-    // Elsewhere the folder of the socket, which only this user can enter, has to do.
-    #[cfg(not(target_os = "linux"))]
-    let peer = Ok::<_, rustix::io::Errno>((client.as_fd(), me).1);
-    peer.is_ok_and(|uid| uid == me || uid.is_root())
+    match pass::peer_uid(client) {
+        Ok(uid) => uid == 0 || uid == rustix::process::geteuid().as_raw(),
+        // Where the system does not tell, the folder of the socket, which only this user can enter,
+        // has to do.
+        Err(error) => cfg!(not(target_os = "linux")) && error.kind() == io::ErrorKind::Unsupported,
+    }
 }

@@ -49,43 +49,8 @@ impl Watch {
         let below = tree::descendants(std::process::id(), machine).ok()?;
         let below: Vec<u32> = below.into_iter().map(|process| process.pid).collect();
         ports.iter().find_map(|(_, port)| {
-            let found = listening(*port, &below)?;
+            let found = sockets::listening(*port, &below).ok().flatten()?;
             Some((port.number(), found.address, found.pid))
         })
     }
-}
-
-struct Listener {
-    address: IpAddr,
-    pid: u32,
-}
-
-fn listening(port: Port, below: &[u32]) -> Option<Listener> {
-    let families = [
-        rustix::net::AddressFamily::INET,
-        rustix::net::AddressFamily::INET6,
-    ];
-    let found = sockets::list(
-        pk_core::Transport::Tcp,
-        &families,
-        sockets::States::LISTENING,
-        Some(port),
-    )
-    .ok()?;
-    found.iter().find_map(|socket| {
-        let wanted = format!("socket:[{}]", socket.inode);
-        let pid = below.iter().find(|pid| {
-            let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
-                .into_iter()
-                .flatten()
-                .flatten();
-            open.into_iter().any(|it| {
-                std::fs::read_link(it.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str())
-            })
-        })?;
-        Some(Listener {
-            address: socket.address,
-            pid: *pid,
-        })
-    })
 }

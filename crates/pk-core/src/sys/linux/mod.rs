@@ -78,6 +78,33 @@ trait Number: Default {}
 impl Number for i32 {}
 impl Number for u32 {}
 impl Number for u64 {}
+/// The effective user of the process at the other end, at the moment when it connected
+/// (`SO_PEERCRED`, unix(7)). The number of the process is left aside: it is 0 for one of another
+/// process namespace, which rustix takes for impossible.
+pub(crate) fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: libc::uid_t::MAX,
+        gid: libc::gid_t::MAX,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the option writes at most `length` bytes, which is the size of `peer`, and any bytes
+    // make a `ucred`.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if answer == 0 {
+        Ok(peer.uid)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
 
 /// Closes every descriptor above the three standard streams. Since Linux 5.9.
 pub(crate) fn close_inherited() -> io::Result<()> {
