@@ -32,6 +32,19 @@ pub fn descendants(root: u32, machine: &Machine) -> io::Result<Vec<ProcessId>> {
     Ok(found)
 }
 
+/// Whether `root` is a parent of a process, a grandparent, and so on.
+#[must_use]
+pub fn is_below(pid: u32, root: u32) -> bool {
+    let parents = std::iter::successors(crate::process::parent(pid), |&above| {
+        crate::process::parent(above)
+    });
+    // Numbers may be given anew while they are followed, so it must end.
+    parents.take(DEEPEST).any(|above| above == root)
+}
+
+/// No tree of processes is deeper.
+const DEEPEST: usize = 1000;
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -59,6 +72,8 @@ mod tests {
         };
         assert_eq!(of(child.id()), [grandchild]);
         assert!(of(std::process::id()).contains(&grandchild));
+        assert!(is_below(grandchild, child.id()) && is_below(grandchild, std::process::id()));
+        assert!(!is_below(child.id(), grandchild) && !is_below(child.id(), child.id()));
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(of(child.id()).is_empty());

@@ -12,7 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use pk_core::process::About;
 use pk_core::sockets::owners::{Among, Owners};
 use pk_core::sockets::{self, Socket, State, States};
-use pk_core::{Error as PortError, Host, Machine, Port, PortRange, Transport, machine, start};
+use pk_core::{
+    Error as PortError, Host, Machine, Port, PortRange, Transport, machine, start, tree,
+};
 use pk_registry::{self as registry, Here, Kind, Listed, Reservation};
 use tracing::debug;
 
@@ -287,14 +289,16 @@ fn occupants(sockets: &[Socket], reservations: &[Listed], machine: &Machine) -> 
     sockets.iter().map(occupant).collect()
 }
 
-/// Whether a socket is one of those by which a reservation holds its port. Where nobody can see
+/// Whether a socket is one of those by which a reservation holds its port, or its program's. Where nobody can see
 /// whose it is, those of the same user count as such.
 fn keeps(reservation: &Reservation, socket: &Socket, pids: &[u32], machine: &Machine) -> bool {
     let holds = reservation.kind != Kind::Leased && socket.inode != 0;
     holds
         && match reservation.process {
             Some(process) if process.namespace == machine.processes && !pids.is_empty() => {
-                pids.contains(&process.pid)
+                // Of a program that runs on it, those of all its processes.
+                let is_its = |&pid: &u32| pid == process.pid || tree::is_below(pid, process.pid);
+                pids.iter().any(is_its)
             }
             _ => reservation.uid == socket.uid,
         }

@@ -1,6 +1,6 @@
 //! What a program that is run finds: its port, its streams, its environment; and what its end means.
 
-use pk_tests::{Ports, TestEnv, is_free};
+use pk_tests::{Ports, TestEnv, has, is_free, skipped};
 
 #[test]
 fn the_exit_code_is_the_programs() {
@@ -167,4 +167,46 @@ fn while_it_runs_everybody_sees_who_has_the_port() {
     run.close_stdin();
     run.ends_with(0);
     super::nothing_is_left(&env, ports.at(0));
+}
+
+#[test]
+fn why_knows_whose_program_listens() {
+    if !has("python3") {
+        skipped("whose program listens: no python3");
+        return;
+    }
+    let (env, ports) = (TestEnv::new(), Ports::claim(1));
+    let server = "import os, socket
+s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))
+print('up', flush=True)
+s.accept()";
+    let span = ports.span();
+    let mut run = env.start_run(&["run", "--range", &span, "--", "python3", "-c", server]);
+    assert_eq!(run.line(), "up");
+    let why = env
+        .pk(format!("why {} --format json", ports.at(0)))
+        .ok()
+        .json();
+    let id = &env.reservations()[0]["id"];
+    assert_eq!(why["verdict"], "in-use");
+    assert_eq!(&why["listeners"][0]["reservation"], id);
+    let advice = format!("portkeeper release {}", ports.at(0));
+    assert_eq!(why["advice"][0]["command"], advice);
+    env.pk(advice.trim_start_matches("portkeeper ")).ok();
+    run.ends_with(143);
+}
+
+#[test]
+fn a_program_that_gains_privileges_shares_the_port() {
+    let Some(env) = TestEnv::plain_user() else {
+        return;
+    };
+    if !has("su") {
+        skipped("a program that gains privileges: no su");
+        return;
+    }
+    let answer = env.pk("run -- su --help").ok();
+    assert!(answer.stderr.contains("gains privileges"), "{answer:#?}");
+    let answer = env.pk("run -- true").ok();
+    assert_eq!(answer.stderr, "");
 }
