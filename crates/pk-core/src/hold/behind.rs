@@ -7,15 +7,15 @@
 //! - of a loopback address is bound to the interface `lo`, where it belongs anyway;
 //! - of any other address is bound to a second interface that does not exist, and freed from it when
 //!   it listens, which excludes everybody else by itself. That needs `CAP_NET_RAW`;
-//! - of a wildcard address, without that privilege, gives way to the held socket of that very
-//!   address, after the wider ones have been closed.
+//! - of a wildcard address, without that privilege, gives way to a held one ([`super::exact`]).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use rustix::io::Errno;
 use socket2::Socket;
 
-use super::{Hold, Member, everywhere};
+use super::{Hold, Member};
 use crate::probe::{self, Stack};
 use crate::{Transport, sys};
 
@@ -25,54 +25,63 @@ const LOOPBACK: u32 = 1;
 /// The number of an interface that does not exist, for sockets that will listen.
 const WAITING: u32 = 0x7ff0_0009;
 
-/// The same for held sockets.
+/// The first of such numbers for held sockets.
 const HIDDEN: u32 = 0x7ff0_0001;
 
 /// How a socket was let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Admitted {
-    /// It is bound.
+    /// It is bound. When it is to listen, [`listen`] makes it.
     Bound,
-    /// It is bound, and has to be freed ([`open`]) once it listens.
-    Waiting,
-    /// The held socket of this number, which is bound to the very address, is to take its place.
-    Instead(usize),
+    /// This copy of the held socket that is bound to the very address is to take its place.
+    Instead(Socket),
 }
 
 /// Whether this process may free a socket from an interface.
 pub(crate) fn may_free() -> bool {
-    let tried = probe::open(
-        Transport::Tcp,
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Stack::Single,
-    )
-    .and_then(|socket| {
+    let tried = || -> io::Result<()> {
+        let socket = probe::open(
+            Transport::Tcp,
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Stack::Single,
+        )?;
         sys::bind_to_interface(&socket, LOOPBACK)?;
         sys::bind_to_interface(&socket, 0)
-    });
-    tried.is_ok()
+    };
+    tried().is_ok()
 }
 
-/// Whether clients have to be on this machine to reach an address.
-pub(crate) fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
-}
-
-/// Frees a socket that listens now from the interface that it waited on.
-pub(crate) fn open(socket: &Socket) -> io::Result<()> {
-    match sys::interface_of(socket)? {
-        WAITING => sys::bind_to_interface(socket, 0),
-        _ => Ok(()),
+/// Makes a socket listen that [`Hold::admit`] let in, and frees it from the interface that it waited
+/// on: it excludes everybody else by itself now.
+pub(crate) fn listen(socket: &Socket, backlog: i32) -> io::Result<()> {
+    if sys::interface_of(socket)? != WAITING {
+        return socket.listen(backlog);
     }
+    // The kernel deals clients out among those that share an address only where they were on the
+    // same interface when they began to listen, and the first is on none by now. It lets a further
+    // one of the same user pass without a look at the hold.
+    if socket.reuse_port()? {
+        sys::bind_to_interface(socket, 0)?;
+        match socket.listen(backlog) {
+            Err(error) if is_in_use(&error) => sys::bind_to_interface(socket, WAITING)?,
+            done => return done,
+        }
+    }
+    socket.listen(backlog)?;
+    sys::bind_to_interface(socket, 0)
 }
 
-fn in_use() -> io::Error {
-    io::Error::from_raw_os_error(rustix::io::Errno::ADDRINUSE.raw_os_error())
+pub(crate) fn is_in_use(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
+}
+
+pub(crate) fn in_use() -> io::Error {
+    io::Error::from_raw_os_error(Errno::ADDRINUSE.raw_os_error())
 }
 
 impl Hold {
     /// Lets a socket that is not bound yet have its address, or says which held one is to take its
-    /// place. `may_free` is what [`may_free`] said.
+    /// place. One that can't have it is left as it was. `may_free` is what [`may_free`] said.
     pub(crate) fn admit(
         &mut self,
         transport: Transport,
@@ -80,127 +89,42 @@ impl Hold {
         address: SocketAddr,
         may_free: bool,
     ) -> io::Result<Admitted> {
-        let bind = |socket: &Socket| socket.bind(&address.into());
-        if is_loopback(address.ip()) {
+        // Whoever has chosen an interface by itself is behind the hold already, and stays there.
+        if sys::interface_of(socket)? != 0 {
             self.hide(transport)?;
-            sys::bind_to_interface(socket, LOOPBACK)?;
-            return bind(socket).map(|()| Admitted::Bound);
+            return socket.bind(&address.into()).map(|()| Admitted::Bound);
+        }
+        let ip = address.ip();
+        if ip.to_canonical().is_loopback() {
+            self.hide(transport)?;
+            if !may_free {
+                rehearse(transport, socket, address)?;
+            }
+            bind_at(socket, LOOPBACK, address)?;
+            return Ok(Admitted::Bound);
         }
         if may_free {
             self.hide(transport)?;
-            sys::bind_to_interface(socket, WAITING)?;
-            bind(socket)?;
-            return match transport {
-                Transport::Tcp => Ok(Admitted::Waiting),
-                // There is nothing to wait for: a bound socket receives.
-                Transport::Udp => open(socket).map(|()| Admitted::Bound),
-            };
+            bind_at(socket, WAITING, address)?;
+            if transport == Transport::Udp {
+                // It does not wait: it receives as soon as it is bound.
+                sys::bind_to_interface(socket, 0)?;
+            }
+            return Ok(Admitted::Bound);
         }
-        if !address.ip().is_unspecified() {
+        if !ip.is_unspecified() {
             return Err(in_use());
         }
-        let is_dual = address.is_ipv6() && !socket.only_v6()?;
         match transport {
-            Transport::Tcp => self.give(address.ip(), is_dual).map(Admitted::Instead),
-            Transport::Udp => {
-                self.slip_in(socket, address)?;
-                Ok(Admitted::Bound)
+            Transport::Tcp => {
+                let is_dual = ip.is_ipv6() && !socket.only_v6()?;
+                self.give(ip, is_dual).map(Admitted::Instead)
             }
+            Transport::Udp => self.slip_in(socket, address).map(|()| Admitted::Bound),
         }
     }
 
-    /// The held socket of exactly this wildcard, for a program to have. Those that overlap it are
-    /// closed, because only one of them can listen.
-    fn give(&mut self, wildcard: IpAddr, is_dual: bool) -> io::Result<usize> {
-        let is_it = |member: &Member| {
-            member.transport == Transport::Tcp
-                && member.address == wildcard
-                && (member.address.is_ipv4() || member.is_dual() == is_dual)
-        };
-        let is_usable = |members: &[Member]| members.iter().any(|it| is_it(it) && !it.is_hidden());
-        if !is_usable(&self.members) {
-            self.renew()?;
-        }
-        let overlaps = |member: &Member| {
-            member.transport == Transport::Tcp
-                && !is_it(member)
-                && (is_dual || (member.address.is_ipv6() && member.is_dual()))
-        };
-        if !self.members.iter().any(is_it) {
-            return Err(in_use());
-        }
-        self.members.retain(|member| !overlaps(member));
-        self.members.iter().position(is_it).ok_or_else(in_use)
-    }
-
-    /// Takes the port anew on every address, behind the sockets that hold it still: those that are
-    /// hidden can't be used, and others may have been closed.
-    fn renew(&mut self) -> io::Result<()> {
-        if self
-            .members
-            .iter()
-            .any(|it| it.transport == Transport::Tcp && !it.address.is_unspecified())
-        {
-            // Only the host's own addresses were to be had.
-            return Err(in_use());
-        }
-        self.share(true).map_err(io::Error::other)?;
-        let renewed = everywhere::join(self.port);
-        self.share(false).map_err(io::Error::other)?;
-        let mut renewed = renewed?;
-        self.members
-            .retain(|member| member.transport != Transport::Tcp);
-        // Only now: its listening kept everybody out while the old ones were closed.
-        renewed[0].socket.shutdown(Shutdown::Read)?;
-        self.members.append(&mut renewed);
-        Ok(())
-    }
-
-    /// Binds a socket in a moment in which the port is shared, and makes sure that nobody else has.
-    fn slip_in(&mut self, socket: &Socket, address: SocketAddr) -> io::Result<()> {
-        let shared = socket.reuse_address()?;
-        socket.set_reuse_address(true)?;
-        self.share(true).map_err(io::Error::other)?;
-        let bound = socket.bind(&address.into());
-        let closed = self.share(false).map_err(io::Error::other);
-        socket.set_reuse_address(false)?;
-        bound.and(closed)?;
-        let ours = self
-            .members
-            .iter()
-            .map(|member| &member.socket)
-            .chain([socket]);
-        let alone = !super::strangers_on(Transport::Udp, self.port, ours);
-        socket.set_reuse_address(shared)?;
-        if alone { Ok(()) } else { Err(in_use()) }
-    }
-
-    /// Hides the held sockets, once. They go on keeping everybody out who is bound to no interface.
-    pub(crate) fn hide(&mut self, transport: Transport) -> io::Result<()> {
-        let members = self.members.iter().filter(|it| it.transport == transport);
-        for (number, member) in (HIDDEN..).zip(members) {
-            if !member.is_hidden() {
-                sys::bind_to_interface(&member.socket, number)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes back a held socket that was given away and that nobody has any more: it does not
-    /// listen, and lets nobody in.
-    pub(crate) fn take_back(&self, member: usize) -> io::Result<()> {
-        let Some(member) = self.members.get(member) else {
-            return Ok(());
-        };
-        member.socket.set_reuse_address(false)?;
-        match member.socket.shutdown(Shutdown::Read) {
-            // It never listened.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            done => done,
-        }
-    }
-
-    /// A socket of this address for a server in this very process.
+    /// A socket of this address for a server in this very process. The hold keeps a copy.
     pub(super) fn own_socket(
         &mut self,
         transport: Transport,
@@ -211,9 +135,12 @@ impl Hold {
             _ => Stack::Single,
         };
         let socket = probe::open(transport, address, stack)?;
+        // As servers do, so that what a dead one left is not in the way. Behind a hold nobody else
+        // can make use of it; with UDP nothing is left.
+        socket.set_reuse_address(transport == Transport::Tcp)?;
         let at = SocketAddr::new(address, self.port.number());
         match self.admit(transport, &socket, at, may_free())? {
-            Admitted::Bound | Admitted::Waiting => {
+            Admitted::Bound => {
                 let copy = socket.try_clone()?;
                 self.members.push(Member {
                     transport,
@@ -222,17 +149,49 @@ impl Hold {
                 });
                 Ok(copy)
             }
-            Admitted::Instead(member) => self.members[member].socket.try_clone(),
+            Admitted::Instead(held) => Ok(held),
         }
+    }
+
+    /// Hides the held sockets, once. They go on keeping everybody out who is bound to no interface.
+    fn hide(&self, transport: Transport) -> io::Result<()> {
+        for (number, member) in (HIDDEN..).zip(self.of(transport)) {
+            if sys::interface_of(&member.socket)? == 0 {
+                sys::bind_to_interface(&member.socket, number)?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Member {
-    pub(super) fn is_dual(&self) -> bool {
-        self.address.is_ipv6() && self.socket.only_v6().is_ok_and(|only| !only)
-    }
-
     pub(super) fn is_hidden(&self) -> bool {
         sys::interface_of(&self.socket).is_ok_and(|interface| interface >= HIDDEN)
     }
+
+    pub(super) fn is_dual(&self) -> bool {
+        self.address.is_ipv6() && self.socket.only_v6().is_ok_and(|only| !only)
+    }
+}
+
+/// Binds a socket to an interface and an address, or leaves it as it was, as far as this process may.
+fn bind_at(socket: &Socket, interface: u32, address: SocketAddr) -> io::Result<()> {
+    sys::bind_to_interface(socket, interface)?;
+    socket.bind(&address.into()).inspect_err(|_| {
+        let freed = sys::bind_to_interface(socket, 0);
+        tracing::trace!(?freed, "could not be bound");
+    })
+}
+
+/// Tries with a socket of ours whether the address can be had, because one that was bound to an
+/// interface in vain can't be freed from it without privilege.
+fn rehearse(transport: Transport, socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    let stack = match address.is_ipv6() && !socket.only_v6()? {
+        true => Stack::Dual,
+        false => Stack::Single,
+    };
+    let double = probe::open(transport, address.ip(), stack)?;
+    double.set_reuse_address(socket.reuse_address()?)?;
+    double.set_reuse_port(socket.reuse_port()?)?;
+    bind_at(&double, LOOPBACK, address)
 }

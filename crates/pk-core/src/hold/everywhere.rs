@@ -40,32 +40,6 @@ pub(super) fn acquire(host: Host, port: Port, origin: Origin) -> Result<Vec<Memb
     set.bind_together(origin)
 }
 
-/// Binds all of them beside sockets of this process that share the port; the first listens, which
-/// nobody else can while it does. The caller ends both, the sharing and the listening.
-pub(super) fn join(port: Port) -> io::Result<Vec<Member>> {
-    let Some(set) = Set::open(Host::default(), port).map_err(io::Error::other)? else {
-        let socket = probe::open(Transport::Tcp, WILDCARD_4, Stack::Single)?;
-        socket.set_reuse_address(true)?;
-        probe::bind(&socket, WILDCARD_4, port)?;
-        socket.listen(0)?;
-        socket.set_reuse_address(false)?;
-        return Ok(vec![Member {
-            transport: Transport::Tcp,
-            address: WILDCARD_4,
-            socket,
-        }]);
-    };
-    for (socket, address) in set.sockets() {
-        socket.set_reuse_address(true)?;
-        probe::bind(socket, address, port)?;
-    }
-    set.dual.listen(0)?;
-    for (socket, _) in set.sockets() {
-        socket.set_reuse_address(false)?;
-    }
-    Ok(set.into_members())
-}
-
 fn ipv4_alone(host: Host, port: Port, origin: Origin) -> Result<Vec<Member>, Error> {
     let socket = super::bind_one(WILDCARD_4, Stack::Single, host, port, origin, &[])?;
     Ok(vec![Member {

@@ -8,6 +8,7 @@
 pub(crate) mod behind;
 mod datagrams;
 mod everywhere;
+pub(crate) mod exact;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket};
@@ -221,10 +222,6 @@ impl Hold {
             .map_err(Error::io("set SO_REUSEADDR"))
     }
 
-    pub(crate) fn socket(&self, member: usize) -> Option<&Socket> {
-        self.members.get(member).map(|member| &member.socket)
-    }
-
     /// A socket of the host's own address and of this protocol.
     fn own(&mut self, transport: Transport) -> Result<Socket, Error> {
         let (port, host) = (self.port, self.host);
@@ -251,7 +248,9 @@ impl Hold {
         }
         self.own_socket(transport, address)
             .map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => Error::Wider { port, host },
+                io::ErrorKind::AddrInUse | io::ErrorKind::Unsupported => {
+                    Error::Wider { port, host }
+                }
                 _ => Error::io("make a socket behind a hold")(error),
             })
     }
@@ -259,15 +258,14 @@ impl Hold {
 
 fn listen(socket: Socket) -> Result<TcpListener, Error> {
     let again = || -> io::Result<()> {
-        socket.listen(BACKLOG).or_else(|error| {
+        behind::listen(&socket, BACKLOG).or_else(|error| {
             // What a dead server left on the port only yields to a socket that may share it.
-            if error.kind() != io::ErrorKind::AddrInUse {
+            if !behind::is_in_use(&error) {
                 return Err(error);
             }
             socket.set_reuse_address(true)?;
-            socket.listen(BACKLOG)
+            behind::listen(&socket, BACKLOG)
         })?;
-        behind::open(&socket)?;
         // Set once it listens, when it lets nobody in any more: connections that are accepted now
         // must not block the port after this server's death.
         socket.set_reuse_address(true)
@@ -376,8 +374,7 @@ fn bind_over_leftovers(
 }
 
 /// Whether sockets that are not `ours` are bound to the port or listen on it: one that was bound
-/// with `SO_REUSEADDR` and does not listen yet is a server about to start. Where the kernel does
-/// not tell (before Linux 6.8, or in a sandbox) there are none.
+/// with `SO_REUSEADDR` and does not listen yet is a server about to start.
 fn strangers_on<'s>(
     transport: Transport,
     port: Port,
@@ -385,16 +382,22 @@ fn strangers_on<'s>(
 ) -> bool {
     let inode = |socket| rustix::fs::fstat(socket).map(|stat| stat.st_ino).ok();
     let ours: Vec<u64> = ours.filter_map(inode).collect();
+    let found = bound_to(transport, port);
+    found.iter().any(|inode| !ours.contains(inode))
+}
+
+/// The numbers of the sockets that are bound to the port. Where the kernel does not tell (TCP before
+/// Linux 6.8, or in a sandbox) there are none.
+fn bound_to(transport: Transport, port: Port) -> Vec<u64> {
     let families = [AddressFamily::INET, AddressFamily::INET6];
-    let states = States::LISTENING | States::BOUND;
+    let states = match transport {
+        Transport::Tcp => States::LISTENING | States::BOUND,
+        Transport::Udp => States::RECEIVING,
+    };
     let found = sockets::list(transport, &families, states, Some(port));
-    match found {
-        Ok(found) => found.iter().any(|socket| !ours.contains(&socket.inode)),
-        Err(error) => {
-            debug!(%error, "the kernel does not list sockets");
-            false
-        }
-    }
+    let found = found.inspect_err(|error| debug!(%error, "the kernel does not list sockets"));
+    let sockets = found.unwrap_or_default().into_iter();
+    sockets.map(|socket| socket.inode).collect()
 }
 
 #[cfg(test)]

@@ -6,15 +6,14 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
-    peer_uid, protocol_of,
+    number, peer_uid, protocol_of, set_number,
 };
 
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use other::{
-    bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
-    peer_uid, protocol_of,
+    bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, peer_uid,
 };
 
 #[cfg(unix)]

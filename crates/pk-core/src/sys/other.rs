@@ -19,12 +19,8 @@ pub(crate) fn network_cookie(_socket: impl AsFd) -> io::Result<u64> {
     unsupported()
 }
 
-pub(crate) fn protocol_of(_socket: impl AsFd) -> io::Result<i32> {
-    unsupported()
-}
-
 pub(crate) fn peer_uid(_socket: impl AsFd) -> io::Result<u32> {
-    Err(io::ErrorKind::Unsupported.into())
+    unsupported()
 }
 
 pub(crate) fn close_inherited() -> io::Result<()> {

@@ -46,6 +46,11 @@ pub(super) fn read(notification: &Notification) -> io::Result<Asked> {
 }
 
 fn bind(thread: u32, descriptor: u64, at: u64, length: u32) -> io::Result<Asked> {
+    /// What the kernel takes at most for an address (`struct sockaddr_storage`).
+    const LONGEST: u32 = 128;
+    if length > LONGEST {
+        return Ok(Asked::Else);
+    }
     let mut bytes = [0; 28];
     let length = bytes.len().min(length as usize);
     let read = read_memory(thread, at, &mut bytes[..length])?;

@@ -2,14 +2,16 @@
 //! Never closes the hold.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use tracing::debug;
 
-use super::{Adopter, Event, Given, Known, Place, Source, descriptor, in_use, process};
-use crate::hold::behind::Admitted;
+use super::adopter::process;
+use super::servers::{Place, Stand, Wish};
+use super::{Adopter, Event, descriptor, options};
+use crate::hold::behind::{Admitted, in_use, is_in_use};
 use crate::probe::{self, Stack};
 use crate::sys::notification::{self, Notification, Reply};
 use crate::{Transport, sys};
@@ -18,7 +20,7 @@ impl Adopter {
     pub(super) fn bind(
         &mut self,
         call: &Notification,
-        descriptor: i32,
+        number: i32,
         address: SocketAddr,
     ) -> (Reply, Event) {
         let untouched = (Reply::GoOn, Event::Passed);
@@ -26,11 +28,7 @@ impl Adopter {
         let Some(hold) = self.holds.iter().position(|it| it.port().number() == port) else {
             return untouched;
         };
-        let place = Place {
-            thread: call.thread,
-            descriptor,
-        };
-        let socket = match notification::descriptor(call.thread, descriptor) {
+        let socket = match notification::descriptor(call.thread, number) {
             Ok(socket) => Some(Socket::from(socket)),
             // A sandbox that forbids to copy descriptors allows to replace them.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
@@ -41,21 +39,36 @@ impl Adopter {
             return untouched;
         }
         let transport = match &socket {
+            Some(socket) if self.is_elsewhere(socket) => None,
             Some(socket) => transport(socket, address),
-            None => Some(Transport::Tcp),
+            None => descriptor::transport(call.thread, number, address),
         };
         let Some(transport) =
             transport.filter(|it| self.holds[hold].protocol().transports().contains(it))
         else {
             return untouched;
         };
-        let bound = match &socket {
-            Some(socket) if local_port(socket) == Some(port) => Ok(()),
-            Some(socket) if local_port(socket) != Some(0) => return untouched,
-            Some(socket) => self.let_in(call, place, hold, transport, socket, address),
-            None => self.put_in(call, place, hold, address),
-        };
         let pid = process(call.thread);
+        let wish = Wish {
+            place: Place {
+                process: pid,
+                descriptor: number,
+            },
+            transport,
+            address,
+            shares: socket
+                .as_ref()
+                .is_some_and(|socket| socket.reuse_port().unwrap_or(false)),
+        };
+        let bound = match &socket {
+            Some(socket) => match local_port(socket) {
+                Some(0) => self.let_in(call, hold, wish, socket),
+                // A call that a signal has interrupted comes again.
+                Some(bound) if bound == port => Ok(()),
+                _ => return untouched,
+            },
+            None => self.put_in(call, hold, wish),
+        };
         let (port, address) = (self.holds[hold].port(), address.ip());
         match bound {
             Ok(()) => {
@@ -87,131 +100,101 @@ impl Adopter {
     fn let_in(
         &mut self,
         call: &Notification,
-        place: Place,
         hold: usize,
-        transport: Transport,
+        wish: Wish,
         socket: &Socket,
-        address: SocketAddr,
     ) -> io::Result<()> {
+        // Those of the tree that share would let in one that does not, where it has to slip in.
+        if !wish.shares && !self.servers.willing(&wish).is_empty() {
+            return Err(in_use());
+        }
         // With SO_REUSEPORT every process of this user could join, also one that is none of the
         // tree's. It is only given back when the tree itself wants to share.
-        let shares = socket.reuse_port()?;
-        if shares {
+        if wish.shares {
             socket.set_reuse_port(false)?;
         }
-        let admitted = match self.holds[hold].admit(transport, socket, address, self.may_free) {
-            Err(error) if shares && error.kind() == io::ErrorKind::AddrInUse => {
-                self.share(socket, address)?;
-                Admitted::Bound
-            }
-            admitted => admitted?,
+        let done = match self.admit(call, hold, wish, socket) {
+            Err(error) if wish.shares && is_in_use(&error) => self.join(hold, wish, socket),
+            done => done,
         };
-        match admitted {
-            Admitted::Bound | Admitted::Waiting => {
-                let cookie = rustix::net::sockopt::socket_cookie(socket)?;
-                self.known
-                    .retain(|known| known.address != address || known.is_there());
-                self.known.push(Known {
-                    place,
-                    cookie,
-                    address,
-                });
-                Ok(())
-            }
-            Admitted::Instead(member) => {
-                let held = self.holds[hold]
-                    .socket(member)
-                    .ok_or_else(in_use)?
-                    .try_clone()?;
-                descriptor::copy_options(socket, &held);
-                self.hand_out(call, place, hold, Source::Held(member), &held)
+        if wish.shares && done.is_err() {
+            socket.set_reuse_port(true)?;
+        }
+        done
+    }
+
+    fn admit(
+        &mut self,
+        call: &Notification,
+        hold: usize,
+        wish: Wish,
+        socket: &Socket,
+    ) -> io::Result<()> {
+        match self.holds[hold].admit(wish.transport, socket, wish.address, self.may_free)? {
+            Admitted::Bound => self.servers.note(wish, socket, None),
+            Admitted::Instead(held) => {
+                if self.servers.is_given(&held)? {
+                    return Err(in_use());
+                }
+                options::copy(socket, &held);
+                self.put(call, wish, &held)?;
+                let copy = held.try_clone()?;
+                self.servers.note(wish, &copy, Some(Stand::Held(held)))
             }
         }
+    }
+
+    /// Lets a socket have the same address as others of the tree that agree.
+    fn join(&mut self, hold: usize, wish: Wish, socket: &Socket) -> io::Result<()> {
+        let others = self.servers.willing(&wish);
+        if others.is_empty() {
+            return Err(in_use());
+        }
+        for other in others.iter().chain([socket]) {
+            other.set_reuse_port(true)?;
+        }
+        match self.holds[hold].admit(wish.transport, socket, wish.address, self.may_free)? {
+            Admitted::Bound => {}
+            // It is one of the others.
+            Admitted::Instead(_) => socket.bind(&wish.address.into())?,
+        }
+        self.servers.note(wish, socket, None)
     }
 
     /// Puts a socket in the place of a program's own that can't be had. Whether the program's takes
-    /// IPv4 as well can't be seen either: most do.
-    fn put_in(
-        &mut self,
-        call: &Notification,
-        place: Place,
-        hold: usize,
-        address: SocketAddr,
-    ) -> io::Result<()> {
-        let has_four = |known: &Known| known.address.ip() == IpAddr::from([0, 0, 0, 0]);
-        let stack = match self.known.iter().any(has_four) {
+    /// IPv4 as well can't be seen either: most do, unless IPv4 has one of its own.
+    fn put_in(&mut self, call: &Notification, hold: usize, wish: Wish) -> io::Result<()> {
+        let stack = match self.servers.has(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) {
             true => Stack::Single,
             false => Stack::Dual,
         };
-        let socket = probe::open(Transport::Tcp, address.ip(), stack)?;
-        match self.holds[hold].admit(Transport::Tcp, &socket, address, self.may_free)? {
-            Admitted::Instead(member) => {
-                let held = self.holds[hold]
-                    .socket(member)
-                    .ok_or_else(in_use)?
-                    .try_clone()?;
-                self.hand_out(call, place, hold, Source::Held(member), &held)
+        let made = probe::open(wish.transport, wish.address.ip(), stack)?;
+        // As servers do; it is behind the hold.
+        made.set_reuse_address(wish.transport == Transport::Tcp)?;
+        match self.holds[hold].admit(wish.transport, &made, wish.address, self.may_free)? {
+            Admitted::Bound => {
+                self.put(call, wish, &made)?;
+                let copy = made.try_clone()?;
+                self.servers.note(wish, &copy, Some(Stand::Made(made)))
             }
-            Admitted::Bound | Admitted::Waiting => {
-                let copy = socket.try_clone()?;
-                self.hand_out(call, place, hold, Source::Made(copy), &socket)
+            Admitted::Instead(held) => {
+                if self.servers.is_given(&held)? {
+                    return Err(in_use());
+                }
+                self.put(call, wish, &held)?;
+                let copy = held.try_clone()?;
+                self.servers.note(wish, &copy, Some(Stand::Held(held)))
             }
         }
     }
 
-    fn hand_out(
-        &mut self,
-        call: &Notification,
-        place: Place,
-        hold: usize,
-        source: Source,
-        socket: &Socket,
-    ) -> io::Result<()> {
-        let inode = rustix::fs::fstat(socket)?.st_ino;
-        if self.given.iter().any(|given| given.inode == inode) {
-            // Its last user may just have gone.
-            if descriptor::is_open_below(inode) {
-                return Err(in_use());
-            }
-            let (gone, kept) = std::mem::take(&mut self.given)
-                .into_iter()
-                .partition(|given| given.inode == inode);
-            self.given = kept;
-            gone.iter().for_each(|given| self.take_back(given));
-        }
-        let flags = descriptor::flags(call.thread, place.descriptor)?;
+    /// Replaces a program's socket.
+    fn put(&self, call: &Notification, wish: Wish, socket: &Socket) -> io::Result<()> {
+        let flags = descriptor::flags(call.thread, wish.place.descriptor)?;
         socket.set_nonblocking(flags.is_nonblocking)?;
-        let number = place.descriptor.cast_unsigned();
-        notification::replace(
-            &self.listener,
-            call.id,
-            number,
-            socket,
-            flags.closes_on_exec,
-        )?;
-        self.given.push(Given {
-            place,
-            hold,
-            socket: source,
-            inode,
-        });
-        Ok(())
-    }
-
-    /// Lets a socket share the address of others of the tree that want it too.
-    fn share(&mut self, socket: &Socket, address: SocketAddr) -> io::Result<()> {
-        self.known.retain(Known::is_there);
-        let others = self.known.iter().filter(|known| known.address == address);
-        let others: Vec<Socket> = others.filter_map(Known::socket).collect();
-        let held = self.given.iter().filter_map(|given| match &given.socket {
-            Source::Held(member) => self.holds[given.hold].socket(*member),
-            Source::Made(socket) => Some(socket),
-        });
-        for other in others.iter().chain(held) {
-            other.set_reuse_port(true)?;
-        }
-        socket.set_reuse_port(true)?;
-        socket.bind(&address.into())
+        let number = wish.place.descriptor.cast_unsigned();
+        let closes = flags.closes_on_exec;
+        notification::replace(&self.listener, call.id, number, socket, closes)
     }
 }
 
@@ -219,10 +202,9 @@ impl Adopter {
 fn transport(socket: &Socket, address: SocketAddr) -> Option<Transport> {
     /// Several paths for one connection (RFC 8684), which Go's servers ask for.
     const MULTIPATH_TCP: i32 = 262;
-    let domain = if address.is_ipv4() {
-        Domain::IPV4
-    } else {
-        Domain::IPV6
+    let domain = match address {
+        SocketAddr::V4(_) => Domain::IPV4,
+        SocketAddr::V6(_) => Domain::IPV6,
     };
     if socket.domain().ok()? != domain {
         return None;

@@ -1,13 +1,13 @@
-//! Descriptors of other processes, as `/proc` shows them, and what a socket must have in common with
-//! the one whose place it takes. Never opens one.
+//! Descriptors of other processes, as `/proc` shows them. Never opens one.
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use socket2::Socket;
-use tracing::debug;
 
-use crate::{Machine, tree};
+use crate::{Machine, Transport, tree};
 
 /// The flags of a descriptor that are not the socket's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,34 +33,52 @@ fn parse(text: &str) -> Option<Flags> {
     })
 }
 
-/// Gives a socket the options that the program has set on the one that it replaces. One that can't
-/// be set is left: the port matters more.
-pub(super) fn copy_options(from: &Socket, to: &Socket) {
-    let copied = || -> io::Result<()> {
-        to.set_keepalive(from.keepalive()?)?;
-        to.set_tcp_nodelay(from.tcp_nodelay()?)?;
-        // The kernel doubles what it is told.
-        to.set_recv_buffer_size(from.recv_buffer_size()? / 2)?;
-        to.set_send_buffer_size(from.send_buffer_size()? / 2)
+/// What a socket speaks that can't be copied, if it can be bound to this address at all.
+pub(super) fn transport(thread: u32, descriptor: i32, address: SocketAddr) -> Option<Transport> {
+    let mut name = [0; 32];
+    let path = format!("/proc/{thread}/fd/{descriptor}");
+    let length = rustix::fs::getxattr(path, "system.sockprotoname", &mut name).ok()?;
+    let name = name[..length].split(|byte| *byte == 0).next()?;
+    let (kind, is_six) = match name.strip_suffix(b"v6") {
+        Some(kind) => (kind, true),
+        None => (name, false),
     };
-    debug!(copied = ?copied(), "options of a replaced socket");
+    match kind {
+        _ if is_six != address.is_ipv6() => None,
+        b"TCP" | b"MPTCP" => Some(Transport::Tcp),
+        b"UDP" => Some(Transport::Udp),
+        _ => None,
+    }
 }
 
-/// Whether a process below this one has the socket of this number open. Where that can't be told it
-/// has.
-pub(super) fn is_open_below(inode: u64) -> bool {
-    let Ok(below) = tree::descendants(std::process::id(), &Machine::here()) else {
+/// Whether a process' descriptor is this very socket.
+pub(super) fn is_at(process: u32, descriptor: i32, socket: &Socket) -> bool {
+    let path = format!("/proc/{process}/fd/{descriptor}");
+    name(socket).is_some_and(|name| fs::read_link(path).is_ok_and(|target| target == name))
+}
+
+/// What `/proc/PID/fd` calls a socket.
+fn name(socket: &Socket) -> Option<PathBuf> {
+    let stat = rustix::fs::fstat(socket).ok()?;
+    Some(format!("socket:[{}]", stat.st_ino).into())
+}
+
+/// Whether a process below this one has this very socket open. One that forbids that it is looked
+/// into has it, if it is the one that the socket was given to, or one that this has started.
+pub(super) fn is_open_below(socket: &Socket, given_to: u32) -> bool {
+    let machine = Machine::here();
+    let below = |root| tree::descendants(root, &machine).unwrap_or_default();
+    let Some(name) = name(socket) else {
         return true;
     };
-    let wanted = format!("socket:[{inode}]");
-    below.iter().any(|process| {
-        let Ok(open) = fs::read_dir(format!("/proc/{}/fd", process.pid)) else {
-            // It has ended, or is another user's now.
-            return false;
-        };
-        open.flatten().any(|entry| {
-            fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())
-        })
+    let leads_there =
+        |entry: fs::DirEntry| fs::read_link(entry.path()).is_ok_and(|target| target == name);
+    let may_have = |pid: u32| pid == given_to || below(given_to).iter().any(|it| it.pid == pid);
+    below(std::process::id()).iter().any(|process| {
+        match fs::read_dir(format!("/proc/{}/fd", process.pid)) {
+            Ok(open) => open.flatten().any(leads_there),
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied && may_have(process.pid),
+        }
     })
 }
 

@@ -7,7 +7,9 @@ use rustix::io::Errno;
 use socket2::{Socket, Type};
 use tracing::debug;
 
-use super::{Adopter, Event, Given, Place, Source, process};
+use super::adopter::process;
+use super::servers::Place;
+use super::{Adopter, Event};
 use crate::hold::behind;
 use crate::sys::notification::{self, Notification, Reply};
 
@@ -19,41 +21,36 @@ impl Adopter {
         backlog: i32,
     ) -> (Reply, Event) {
         let untouched = (Reply::GoOn, Event::Passed);
-        let place = Place {
-            thread: call.thread,
-            descriptor,
-        };
-        let (socket, made) = match notification::descriptor(call.thread, descriptor) {
-            Ok(socket) => (Socket::from(socket), false),
+        let socket = match notification::descriptor(call.thread, descriptor) {
+            Ok(socket) => Socket::from(socket),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                match self.handed_out(place) {
-                    Some(socket) => (socket, true),
+                let place = Place {
+                    process: process(call.thread),
+                    descriptor,
+                };
+                match self.servers.put_at(place) {
+                    Some(socket) => socket,
                     None => return untouched,
                 }
             }
             Err(_) => return untouched,
         };
-        if !self.is_waiting(call) || !matches!(socket.r#type(), Ok(Type::STREAM)) {
+        if !self.is_waiting(call)
+            || self.is_elsewhere(&socket)
+            || !matches!(socket.r#type(), Ok(Type::STREAM))
+        {
             return untouched;
         }
         let Some(address) = socket.local_addr().ok().and_then(|it| it.as_socket()) else {
             return untouched;
         };
-        let Some(hold) = self
-            .holds
-            .iter()
-            .find(|it| it.port().number() == address.port())
-        else {
+        let is_its = |hold: &&crate::Hold| hold.port().number() == address.port();
+        let Some(hold) = self.holds.iter().find(is_its) else {
             return untouched;
         };
         let (pid, port, address) = (process(call.thread), hold.port(), address.ip());
         match self.begin_to_listen(&socket, backlog) {
             Ok(()) => {
-                if made {
-                    self.given.retain(|given| {
-                        given.place != place || !matches!(given.socket, Source::Made(_))
-                    });
-                }
                 debug!(pid, %port, %address, "listens");
                 (Reply::Done, Event::Listening { pid, port, address })
             }
@@ -70,35 +67,20 @@ impl Adopter {
         }
     }
 
-    fn begin_to_listen(&self, socket: &Socket, backlog: i32) -> io::Result<()> {
-        let inode = rustix::fs::fstat(socket)?.st_ino;
-        let is_held = self.given.iter().any(|given| given.inode == inode);
-        socket.listen(backlog).or_else(|error| {
+    fn begin_to_listen(&mut self, socket: &Socket, backlog: i32) -> io::Result<()> {
+        let is_held = self.servers.is_held(socket)?;
+        behind::listen(socket, backlog).or_else(|error| {
             // What a dead server left on the port yields only to a socket that shares it.
-            if !is_held || error.kind() != io::ErrorKind::AddrInUse {
+            if !is_held || !behind::is_in_use(&error) {
                 return Err(error);
             }
             socket.set_reuse_address(true)?;
             socket.listen(backlog)
         })?;
-        behind::open(socket)?;
         if is_held {
             // So that connections that are accepted now will not block the port in their turn.
             socket.set_reuse_address(true)?;
         }
-        Ok(())
-    }
-
-    /// The socket that was put in this place.
-    fn handed_out(&self, place: Place) -> Option<Socket> {
-        let is_it = |given: &&Given| {
-            given.place.descriptor == place.descriptor
-                && process(given.place.thread) == process(place.thread)
-        };
-        let given = self.given.iter().rev().find(is_it)?;
-        match &given.socket {
-            Source::Held(member) => self.holds[given.hold].socket(*member)?.try_clone().ok(),
-            Source::Made(socket) => socket.try_clone().ok(),
-        }
+        self.servers.let_go(socket)
     }
 }

@@ -51,8 +51,37 @@ pub(crate) fn protocol_of(socket: impl AsFd) -> io::Result<i32> {
     option(socket, libc::SO_PROTOCOL)
 }
 
+/// An option of any level whose value is a number.
+pub(crate) fn number(socket: impl AsFd, level: i32, name: i32) -> io::Result<i32> {
+    option_of(socket, level, name)
+}
+
+/// Sets such an option.
+pub(crate) fn set_number(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let length = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the kernel reads `length` bytes, which is the size of `value`.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// An option of the socket level whose value is a number of the type that is asked for.
 fn option<T: Number>(socket: impl AsFd, name: libc::c_int) -> io::Result<T> {
+    option_of(socket, libc::SOL_SOCKET, name)
+}
+
+fn option_of<T: Number>(socket: impl AsFd, level: libc::c_int, name: libc::c_int) -> io::Result<T> {
     let mut value = T::default();
     let mut length = size_of::<T>() as libc::socklen_t;
     // SAFETY: the option writes at most `length` bytes, which is the size of `value`, a number for
@@ -60,7 +89,7 @@ fn option<T: Number>(socket: impl AsFd, name: libc::c_int) -> io::Result<T> {
     let answer = unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
+            level,
             name,
             (&raw mut value).cast(),
             &raw mut length,

@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_ulong, c_void};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
@@ -185,6 +186,17 @@ pub(crate) fn hurry(listener: impl AsFd) {
         )
     };
     tracing::trace!(answer, "synchronous wake-ups");
+}
+
+/// Whether a call waits.
+pub(crate) fn is_there(listener: impl AsFd) -> io::Result<bool> {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut watched = [PollFd::new(&listener, PollFlags::IN)];
+    rustix::event::poll(&mut watched, Some(&now))?;
+    Ok(watched[0].revents().contains(PollFlags::IN))
 }
 
 /// The next call that waits; `None` when its process has died meanwhile.
