@@ -4,7 +4,7 @@ use pk_tests::process::{eventually, signal};
 use pk_tests::{Ports, Running, TestEnv, is_free};
 use rustix::process::Signal;
 
-use super::{LIMIT, nothing_is_left};
+use super::{LIMIT, nothing_is_left, sh};
 
 /// A program that says `up` and then waits, and its children with it: one in the background, one
 /// that has left the group, the session and its parent.
@@ -14,8 +14,7 @@ const FAMILY: &str = "
     echo $background; echo $$; echo up; wait";
 
 fn family(env: &TestEnv, ports: &Ports) -> (Running, [u32; 3]) {
-    let range = &ports.span();
-    let mut run = env.start_run(&["run", "--range", range, "--", "sh", "-c", FAMILY]);
+    let mut run = sh(env, ports, &[], FAMILY);
     let pids = [(); 3].map(|()| run.number());
     assert_eq!(run.line(), "up");
     (run, pids)
@@ -45,9 +44,9 @@ fn what_a_program_leaves_behind_ends_with_it() {
 #[test]
 fn what_does_not_listen_is_killed() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let range = &ports.span();
+    let _range = &ports.span();
     let script = "trap '' TERM; setsid sh -c \"trap '' TERM; echo up; sleep 1000 & wait; sleep 1000\" & wait $!; exit";
-    let mut run = env.start_run(&["run", "--range", range, "--", "sh", "-c", script]);
+    let mut run = sh(&env, &ports, &[], script);
     assert_eq!(run.line(), "up");
     // The program ends, and what it left ignores that it is asked to.
     let program = env.processes().into_iter().find(|pid| {
@@ -83,16 +82,8 @@ fn when_the_supervisor_is_killed_its_program_ends() {
 #[test]
 fn when_both_are_killed_the_program_itself_ends() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let range = &ports.span();
-    let mut run = env.start_run(&[
-        "run",
-        "--range",
-        range,
-        "--",
-        "sh",
-        "-c",
-        "echo up; exec sleep 1000",
-    ]);
+    let _range = &ports.span();
+    let mut run = sh(&env, &ports, &[], "echo up; exec sleep 1000");
     assert_eq!(run.line(), "up");
     let supervisor = supervisor(&env, &run);
     signal(supervisor, Signal::STOP);
@@ -142,18 +133,8 @@ fn the_end_of_the_lease_ends_the_program() {
 fn the_end_of_the_process_it_is_tied_to_ends_the_program() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let mut bystander = env.bystander();
-    let (range, pid) = (&ports.span(), bystander.id().to_string());
-    let mut run = env.start_run(&[
-        "run",
-        "--range",
-        range,
-        "--pid",
-        &pid,
-        "--",
-        "sh",
-        "-c",
-        "echo up; cat",
-    ]);
+    let (_range, pid) = (&ports.span(), bystander.id().to_string());
+    let mut run = sh(&env, &ports, &["--pid", &pid], "echo up; cat");
     assert_eq!(run.line(), "up");
     drop(bystander.stdin.take());
     bystander.wait().unwrap();

@@ -10,10 +10,18 @@ mod take;
 use std::time::Duration;
 
 use pk_tests::process::eventually;
-use pk_tests::{TestEnv, is_free};
+use pk_tests::{Ports, Running, TestEnv, is_free};
 
 /// How long anything may take on a machine that is busy with others.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a script of the shell on one of the ports, with these options.
+#[track_caller]
+fn sh(env: &TestEnv, ports: &Ports, options: &[&str], script: &str) -> Running {
+    let span = ports.span();
+    let whole = ["run", "--range", &span];
+    env.start_run(&[&whole, options, &["--", "sh", "-c", script]].concat())
+}
 
 /// Nothing is left of what ran on a port: no process, no reservation, no socket.
 #[track_caller]

@@ -2,6 +2,8 @@
 
 use pk_tests::{Ports, TestEnv, has, is_free, skipped};
 
+use super::{nothing_is_left, sh};
+
 #[test]
 fn the_exit_code_is_the_programs() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
@@ -143,18 +145,8 @@ fn files_are_written_before_the_program_starts() {
 #[test]
 fn while_it_runs_everybody_sees_who_has_the_port() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let range = &ports.span();
-    let mut run = env.start_run(&[
-        "run",
-        "--range",
-        range,
-        "--owner",
-        "shop",
-        "--",
-        "sh",
-        "-c",
-        "echo up; cat",
-    ]);
+    let _range = &ports.span();
+    let mut run = sh(&env, &ports, &["--owner", "shop"], "echo up; cat");
     assert_eq!(run.line(), "up");
     let entries = env.reservations();
     assert_eq!(entries.len(), 1);
@@ -166,7 +158,7 @@ fn while_it_runs_everybody_sees_who_has_the_port() {
     assert!(!is_free(ports.at(0)));
     run.close_stdin();
     run.ends_with(0);
-    super::nothing_is_left(&env, ports.at(0));
+    nothing_is_left(&env, ports.at(0));
 }
 
 #[test]

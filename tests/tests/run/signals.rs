@@ -6,12 +6,12 @@ use pk_tests::process::{eventually, signal};
 use pk_tests::{Ports, TestEnv, has, skipped};
 use rustix::process::Signal;
 
-use super::{LIMIT, nothing_is_left};
+use super::{LIMIT, nothing_is_left, sh};
 
 #[test]
 fn signals_to_the_command_reach_the_program() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let range = &ports.span();
+    let _range = &ports.span();
     for (name, number) in [
         ("TERM", Signal::TERM),
         ("INT", Signal::INT),
@@ -24,7 +24,7 @@ fn signals_to_the_command_reach_the_program() {
         let script = format!(
             "trap 'echo got {name}; exit 40' {name}; echo up; while read -r line; do :; done; while :; do sleep 0.01; done"
         );
-        let mut run = env.start_run(&["run", "--range", range, "--", "sh", "-c", &script]);
+        let mut run = sh(&env, &ports, &[], &script);
         run.close_stdin();
         assert_eq!(run.line(), "up");
         run.signal(number);
@@ -75,16 +75,8 @@ fn what_the_caller_ignores_is_not_caught() {
 #[test]
 fn a_stop_and_a_continuation_are_the_programs_too() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let range = &ports.span();
-    let mut run = env.start_run(&[
-        "run",
-        "--range",
-        range,
-        "--",
-        "sh",
-        "-c",
-        "echo $$; read -r line; exit 0",
-    ]);
+    let _range = &ports.span();
+    let mut run = sh(&env, &ports, &[], "echo $$; read -r line; exit 0");
     let program = run.number();
     run.signal(Signal::TSTP);
     eventually(LIMIT, "both stop", || {

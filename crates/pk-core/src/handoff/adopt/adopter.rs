@@ -1,9 +1,11 @@
 //! Taking the calls of a tree of processes, one at a time, and sending their answers. Never waits.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::Socket;
 
 use super::Event;
@@ -11,7 +13,7 @@ use super::asked::{self, Asked};
 use super::servers::Servers;
 use crate::hold::behind;
 use crate::sys::notification::{self, Notification, Reply};
-use crate::{Hold, sys};
+use crate::{Hold, Port, sys};
 
 /// How often it is looked whether a socket that was given away is still anybody's.
 const LOOK: Duration = Duration::from_millis(250);
@@ -147,4 +149,18 @@ impl AsFd for Adopter {
 /// The process that a thread belongs to.
 pub(super) fn process(thread: u32) -> u32 {
     notification::process_of(thread).unwrap_or(thread)
+}
+
+/// A program can't have what it asked for: it is told the reason, and so is whoever serves it.
+pub(super) fn refuse(pid: u32, port: Port, address: IpAddr, why: io::Error) -> (Reply, Event) {
+    let number = why
+        .raw_os_error()
+        .unwrap_or(Errno::ADDRINUSE.raw_os_error());
+    let event = Event::Refused {
+        pid,
+        port,
+        address,
+        why,
+    };
+    (Reply::Failed(number), event)
 }

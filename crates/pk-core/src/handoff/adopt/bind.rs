@@ -4,11 +4,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use tracing::debug;
 
-use super::adopter::process;
+use super::adopter::{process, refuse};
 use super::servers::{Place, Stand, Wish};
 use super::{Adopter, Event, descriptor, options};
 use crate::hold::behind::{Admitted, in_use, is_in_use};
@@ -81,18 +80,7 @@ impl Adopter {
                 };
                 (Reply::Done, event)
             }
-            Err(why) => {
-                let number = why
-                    .raw_os_error()
-                    .unwrap_or(Errno::ADDRINUSE.raw_os_error());
-                let event = Event::Refused {
-                    pid,
-                    port,
-                    address,
-                    why,
-                };
-                (Reply::Failed(number), event)
-            }
+            Err(why) => refuse(pid, port, address, why),
         }
     }
 

@@ -3,11 +3,10 @@
 
 use std::io;
 
-use rustix::io::Errno;
 use socket2::{Socket, Type};
 use tracing::debug;
 
-use super::adopter::process;
+use super::adopter::{process, refuse};
 use super::servers::Place;
 use super::{Adopter, Event};
 use crate::hold::behind;
@@ -54,16 +53,7 @@ impl Adopter {
                 debug!(pid, %port, %address, "listens");
                 (Reply::Done, Event::Listening { pid, port, address })
             }
-            Err(why) => {
-                let number = why.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
-                let event = Event::Refused {
-                    pid,
-                    port,
-                    address,
-                    why,
-                };
-                (Reply::Failed(number), event)
-            }
+            Err(why) => refuse(pid, port, address, why),
         }
     }
 
