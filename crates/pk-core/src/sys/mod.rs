@@ -5,8 +5,8 @@
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    bind_to_interface, close_inherited, install_filter, interface_of, network_cookie, notification,
-    number, peer_uid, protocol_of, set_number,
+    bind_to_interface, close_inherited, filter, install_filter, interface_of, network_cookie,
+    notification, number, peer_uid, protocol_of, set_number,
 };
 
 #[cfg(not(target_os = "linux"))]

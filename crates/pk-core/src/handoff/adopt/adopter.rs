@@ -45,7 +45,7 @@ pub fn probe() -> io::Result<()> {
 }
 
 impl Adopter {
-    /// Answers through `listener` ([`super::child::Answered::ByListener`]), for these holds.
+    /// Answers through `listener` ([`ByListener`](crate::handoff::child::Answered::ByListener)), for these holds.
     ///
     /// # Errors
     /// The system's reason.

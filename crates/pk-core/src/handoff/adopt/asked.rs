@@ -8,7 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use rustix::net::AddressFamily;
 
-use crate::sys::notification::{Call, Notification, read_memory};
+use crate::sys::filter::Call;
+use crate::sys::notification::{Notification, read_memory};
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

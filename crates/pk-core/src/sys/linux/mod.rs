@@ -4,12 +4,13 @@
     reason = "system calls that neither socket2 nor rustix wraps"
 )]
 
+pub(crate) mod filter;
 pub(crate) mod notification;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-pub(crate) use notification::install_filter;
+pub(crate) use filter::install_filter;
 
 /// socket(7), since Linux 5.1; not in libc.
 const SO_BINDTOIFINDEX: libc::c_int = 62;
