@@ -21,7 +21,7 @@ use crate::{Error, Host, Port, Transport};
 /// # Errors
 /// [`Error::Busy`], [`Error::Denied`], [`Error::NotLocal`], [`Error::Io`].
 pub fn check(address: IpAddr, port: Port, sockets: &[Socket]) -> Result<(), Error> {
-    if sockets.iter().any(|socket| is_in_the_way(socket, address)) {
+    if sockets.iter().any(|socket| in_the_way(socket, address)) {
         return Err(Error::Busy { port });
     }
     bind(address, port)
@@ -41,7 +41,10 @@ pub fn check_privilege(port: Port) -> Result<(), Error> {
     }
 }
 
-fn is_in_the_way(socket: &Socket, address: IpAddr) -> bool {
+/// Whether a socket leaves no room for a TCP server on `address`, because it listens or may do so at
+/// any moment.
+#[must_use]
+pub fn in_the_way(socket: &Socket, address: IpAddr) -> bool {
     socket.transport == Transport::Tcp
         && matches!(socket.state, State::Listening | State::Bound)
         && socket.collides(address)
@@ -141,8 +144,8 @@ mod tests {
         let port = Port::new(socket.local_addr().unwrap().port()).unwrap();
         let found = sockets::of_port(Transport::Udp, States::RECEIVING, port).unwrap();
         assert!(!found.is_empty());
-        let in_the_way = |socket: &&Socket| is_in_the_way(socket, socket.address);
-        assert_eq!(found.iter().find(in_the_way), None);
+        let is = |socket: &&Socket| in_the_way(socket, socket.address);
+        assert_eq!(found.iter().find(is), None);
     }
 
     #[test]

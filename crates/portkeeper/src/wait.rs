@@ -1,6 +1,6 @@
 //! Waiting until a port is free, or until something listens on it. Never connects, which could take
 //! the very port that is waited for (a socket that connects to itself) and would fill a server's
-//! queue, and never binds what anybody has a socket on.
+//! queue, and never binds otherwise than servers do, which none of them notices.
 //!
 //! The kernel tells nobody of such changes, so it is asked again and again, with pauses from 1 to
 //! 50 milliseconds.
@@ -96,14 +96,10 @@ impl PortKeeper {
     }
 }
 
-/// Whether a server could bind and listen. Asks the list of sockets first: while somebody has one
-/// in the way there is nothing to try.
+/// Whether a server could bind and listen. What costs least is asked first; a bind alone would not
+/// see a socket that shares the port and is about to listen.
 fn is_free(port: Port, host: Host) -> Result<bool, Error> {
-    let states = States::LISTENING | States::BOUND;
-    let found = sockets::of_port(Transport::Tcp, states, port).unwrap_or_else(|error| {
-        debug!(%error, "the kernel does not list sockets");
-        Vec::new()
-    });
+    let found = list(States::LISTENING, port);
     for address in addresses(host) {
         match start::check(address, port, &found) {
             Ok(()) => {}
@@ -113,7 +109,18 @@ fn is_free(port: Port, host: Host) -> Result<bool, Error> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(true)
+    let is_in_the_way = |socket: &Socket| {
+        let mut addresses = addresses(host).into_iter();
+        addresses.any(|address| start::in_the_way(socket, address))
+    };
+    Ok(!list(States::BOUND, port).iter().any(is_in_the_way))
+}
+
+fn list(states: States, port: Port) -> Vec<Socket> {
+    sockets::of_port(Transport::Tcp, states, port).unwrap_or_else(|error| {
+        debug!(%error, "the kernel does not list sockets");
+        Vec::new()
+    })
 }
 
 fn listener(port: Port, host: Option<Host>) -> Result<Option<Socket>, Error> {

@@ -20,7 +20,11 @@ fn process_with(socket: impl Into<OwnedFd>, name: &str) -> Child {
         .arg0(name)
         .stdin(Stdio::piped())
         .stdout(Stdio::from(socket.into()));
-    spawn(&mut command).expect("a process that waits for its input")
+    let process = spawn(&mut command).expect("a process that waits for its input");
+    drop(command);
+    // Nor has one that is just being started a copy.
+    undisturbed(|| ());
+    process
 }
 
 /// Ends the process, and with it the last copy of its socket.

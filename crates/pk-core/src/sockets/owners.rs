@@ -1,5 +1,9 @@
 //! Which processes have a socket open, as `/proc/PID/fd` shows it (proc_pid_fd(5)). Never guesses:
 //! what another user's processes have open is unknown, not nobody's.
+//!
+//! To look at a descriptor is to have it open for a moment, for this as for lsof(8): a server that
+//! closes its socket just then and binds the port anew within microseconds finds it in use. Three in
+//! a million did beside an endless loop of looks at all processes.
 
 use std::collections::HashMap;
 use std::fs;
