@@ -58,6 +58,7 @@ Examples:
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The registry file
     #[arg(long, global = true, value_name = "PATH")]

@@ -53,6 +53,7 @@ Examples:
 
 /// A command, and how it gets its port.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The command")]
 pub(crate) struct Program {
     /// The variable that gets the port; may be given several times [default: PORT, or PORT0, PORT1…]
     #[arg(long, value_name = "KEY")]

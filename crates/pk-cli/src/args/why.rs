@@ -5,7 +5,7 @@ use portkeeper::Port;
 
 /// Tells all that is known about a port: who reserved it, holds it, listens on it or is connected
 /// through it, what the kernel still keeps of it, what is special about its number; and what helps.
-/// Changes nothing and disturbs nobody. Ports of containers are not seen, and are in nobody's way.
+/// Changes nothing, and connects to nothing. Ports of containers are not seen, and are in nobody's way.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Why {

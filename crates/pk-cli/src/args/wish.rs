@@ -11,6 +11,7 @@ use crate::error::Error;
 
 /// Which port, for how long, and where to write it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The port")]
 pub(crate) struct Wish {
     /// The port to try first
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
