@@ -5,9 +5,10 @@
     reason = "a failed step is a failed test, and plain files set the scene"
 )]
 
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use portkeeper::fs::lock::{LockFile, Wait};
@@ -423,4 +424,59 @@ fn a_killed_holder_leaves_no_control_socket_once_its_reservation_is_gone() {
         assert!(!control.exists());
         assert_eq!(states(&keeper), []);
     }
+}
+
+#[test]
+fn a_port_is_taken_from_its_holder_without_a_gap() {
+    let _alone = alone();
+    let temp = TempDir::new().unwrap();
+    let keeper = keeper(&temp);
+    for (host, reach) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::1", "::1"),
+    ] {
+        let kept = keeper
+            .request()
+            .host(host.parse().unwrap())
+            .hold()
+            .keep()
+            .unwrap();
+        let record = &kept.reservations[0];
+        let (port, number) = (record.port, record.port.number());
+        // A neighbour that never stops trying: it gets the port if it is ever free.
+        let (stop, stopped) = mpsc::channel::<()>();
+        let neighbour = thread::spawn(move || {
+            let mut tries = 0_u64;
+            while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                tries += 1;
+                if TcpListener::bind((reach, number)).is_ok() {
+                    return Err(tries);
+                }
+            }
+            Ok(tries)
+        });
+        let taken = keeper.take(port).unwrap();
+        assert_eq!(taken.record().id, record.id);
+        assert!(taken.is_held());
+        assert_eq!(states(&keeper), [(number, "Guarded Alive".to_owned())]);
+        let listener = taken.into_listener().unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(address.ip(), host.parse::<IpAddr>().unwrap());
+        TcpStream::connect((reach, number)).unwrap();
+        drop(stop);
+        let tries = neighbour.join().unwrap();
+        assert!(tries.is_ok_and(|tries| tries > 0), "{host}: {tries:?}");
+        assert!(matches!(keeper.take(port), Err(Error::NotHeld { .. })));
+        drop(listener);
+        let selection = Selection {
+            ports: vec![port],
+            ..Selection::default()
+        };
+        keeper.release(&selection, Force::No).unwrap();
+    }
+    let free = keeper.request().reserve().unwrap();
+    let port = free.port();
+    drop(free);
+    assert!(matches!(keeper.take(port), Err(Error::NotReserved { .. })));
 }
