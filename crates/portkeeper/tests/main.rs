@@ -73,9 +73,9 @@ fn held(keeper: &PortKeeper) -> Reservation {
 }
 
 fn is_bindable(port: u16) -> bool {
-    ["127.0.0.1", "0.0.0.0", "::1", "::"].iter().any(|address| {
-        TcpListener::bind((address.parse::<std::net::IpAddr>().unwrap(), port)).is_ok()
-    })
+    ["127.0.0.1", "0.0.0.0", "::1", "::"]
+        .iter()
+        .any(|address| TcpListener::bind((address.parse::<IpAddr>().unwrap(), port)).is_ok())
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn what_is_waited_for_is_had_when_it_is_free() {
     let wanted = || keeper.request().preferred(port).strict().hold();
     let refused = wanted().wait(Duration::from_millis(20)).reserve();
     assert!(matches!(refused, Err(Error::Waited { .. })), "{refused:?}");
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let waiting = scope.spawn(|| wanted().wait(Duration::from_secs(60)).reserve());
         guard.release().unwrap();
         assert_eq!(waiting.join().unwrap().unwrap().port(), port);
@@ -298,7 +298,7 @@ fn a_guard_that_is_dropped_while_the_registry_is_locked_is_seen_to_have_ended() 
     let port = guard.port().number();
     let lock = LockFile::sidecar(folder.path().join("registry.json.lock"));
     let locked = lock.exclusive(Wait::Never, |_| {
-        std::thread::spawn(move || drop(guard)).join().unwrap();
+        thread::spawn(move || drop(guard)).join().unwrap();
     });
     locked.unwrap();
     assert!(is_bindable(port));

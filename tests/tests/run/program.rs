@@ -161,6 +161,12 @@ fn while_it_runs_everybody_sees_who_has_the_port() {
     nothing_is_left(&env, ports.at(0));
 }
 
+/// A server that says when it is up, and ends with its first client.
+const SERVER: &str = "import os, socket
+s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))
+print('up', flush=True)
+s.accept()";
+
 #[test]
 fn why_knows_whose_program_listens() {
     if !has("python3") {
@@ -168,12 +174,8 @@ fn why_knows_whose_program_listens() {
         return;
     }
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
-    let server = "import os, socket
-s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))
-print('up', flush=True)
-s.accept()";
     let span = ports.span();
-    let mut run = env.start_run(&["run", "--range", &span, "--", "python3", "-c", server]);
+    let mut run = env.start_run(&["run", "--range", &span, "--", "python3", "-c", SERVER]);
     assert_eq!(run.line(), "up");
     let why = env
         .pk(format!("why {} --format json", ports.at(0)))
@@ -201,4 +203,31 @@ fn a_program_that_gains_privileges_shares_the_port() {
     assert!(answer.stderr.contains("gains privileges"), "{answer:#?}");
     let answer = env.pk("run -- true").ok();
     assert_eq!(answer.stderr, "");
+}
+
+#[test]
+fn why_tells_that_a_plain_users_program_gains_no_privileges() {
+    let Some(env) = TestEnv::plain_user() else {
+        return;
+    };
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        skipped("a program without privileges: no /usr/bin/python3");
+        return;
+    }
+    let ports = Ports::claim(1);
+    let span = ports.span();
+    let mut run = env.start_run(&[
+        "run",
+        "--range",
+        &span,
+        "--",
+        "/usr/bin/python3",
+        "-c",
+        SERVER,
+    ]);
+    assert_eq!(run.line(), "up");
+    let why = env.pk(format!("why {} --format text", ports.at(0))).ok();
+    assert!(why.stdout.contains("sudo and su fail in it"), "{why:#?}");
+    env.pk(format!("release {}", ports.at(0))).ok();
+    run.ends_with(143);
 }

@@ -7,7 +7,7 @@ use pk_tests::{Ports, TestEnv};
 
 use super::why;
 
-const SOCKET: [&str; 11] = [
+const SOCKET: [&str; 12] = [
     "address",
     "dual_stack",
     "remote",
@@ -17,6 +17,7 @@ const SOCKET: [&str; 11] = [
     "pid",
     "command",
     "since",
+    "no_new_privileges",
     "pids",
     "reservation",
 ];

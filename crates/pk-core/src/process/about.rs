@@ -19,6 +19,9 @@ pub struct About {
     pub command: String,
     /// The user whose rights it has.
     pub uid: u32,
+    /// Whether it can't gain privileges by starting a program, such as sudo (`no_new_privs`,
+    /// prctl(2)).
+    pub no_new_privileges: bool,
     /// When it started, by the wall clock, to some 10 ms.
     pub started: SystemTime,
 }
@@ -43,6 +46,7 @@ impl About {
             pid,
             command: command(&folder)?,
             uid,
+            no_new_privileges: has_no_new_privileges(&status),
             started: started(start, SystemTime::now(), machine::boot_clock_ms()),
         })
     }
@@ -78,6 +82,15 @@ fn effective_user(status: &[u8]) -> Option<u32> {
     let text = String::from_utf8_lossy(status);
     let users = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     users.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// proc_pid_status(5): `NoNewPrivs:` with 0 or 1.
+fn has_no_new_privileges(status: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(status);
+    let flag = text
+        .lines()
+        .find_map(|line| line.strip_prefix("NoNewPrivs:"));
+    flag.is_some_and(|flag| flag.trim() == "1")
 }
 
 /// The wall clock's time at `ticks` after boot. Counted back from now, because it is then right

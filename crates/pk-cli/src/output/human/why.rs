@@ -21,6 +21,9 @@ pub(crate) fn why(why: &Why) -> String {
     for role in Role::ALL {
         facts.extend(occupants(why, role).into_iter().map(|it| (label(role), it)));
     }
+    if is_confined(why) {
+        facts.push(("program", CONFINED.into()));
+    }
     facts.push(("room", rooms(why)));
     facts.extend(
         why.properties
@@ -41,6 +44,16 @@ pub(crate) fn why(why: &Why) -> String {
         line(&mut text, &words);
     }
     text
+}
+
+const CONFINED: &str = "gains no privileges, because its bind is answered: sudo and su fail in it";
+
+/// Whether a program runs on a reservation that can't gain privileges for it.
+fn is_confined(why: &Why) -> bool {
+    why.of(Role::Listener).any(|listener| {
+        let mut processes = listener.processes.iter();
+        listener.reservation.is_some() && processes.any(|process| process.no_new_privileges)
+    })
 }
 
 fn label(role: Role) -> &'static str {

@@ -40,6 +40,7 @@ struct Occupied<'a> {
     pid: Option<u32>,
     command: Option<&'a str>,
     since: Option<String>,
+    no_new_privileges: Option<bool>,
     pids: Vec<u32>,
     reservation: Option<&'a str>,
 }
@@ -147,6 +148,7 @@ impl<'a> Occupied<'a> {
             pid: first.map(|process| process.pid),
             command: first.map(|process| process.command.as_str()),
             since: first.map(|process| utc::rfc3339(process.started)),
+            no_new_privileges: first.map(|process| process.no_new_privileges),
             pids: processes.iter().map(|process| process.pid).collect(),
             reservation: occupant.reservation.as_deref(),
         }
