@@ -136,7 +136,7 @@ impl TestEnv {
         let ours = match self.user {
             User::Ourselves => std::env::var_os("PATH").unwrap_or_default(),
             // Ours may lead into folders that are closed to others.
-            User::Plain => "/usr/local/bin:/usr/bin:/bin".into(),
+            User::Plain => "/usr/local/bin:/usr/bin:/bin:/usr/sbin".into(),
         };
         let folders = self.program.parent().map(Path::to_owned).into_iter();
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&ours))).unwrap();

@@ -89,6 +89,12 @@ impl Running {
         self.answer().stdout.trim_end().to_owned()
     }
 
+    /// The next line on standard output; `None` at its end, or after a minute.
+    #[must_use]
+    pub fn next_line(&mut self) -> Option<String> {
+        self.stdout.next()
+    }
+
     /// The next line on standard output, a number.
     ///
     /// # Panics

@@ -7,6 +7,7 @@
     reason = "chores talk to the terminal"
 )]
 
+mod bench;
 mod cargo;
 mod ci;
 mod test;
@@ -39,6 +40,14 @@ enum Chore {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Measure the program as it is released
+    Bench {
+        /// What to measure
+        suite: bench::Suite,
+        /// How many times it is done
+        #[arg(long, default_value_t = 1_000)]
+        rounds: u32,
+    },
     /// Check the house rules: layers, homes of packages, shape of files
     Tidy,
     /// Everything a change must pass: fmt, clippy, doc, tidy, test
@@ -52,6 +61,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Test { packages, args } => test::run(&packages, &args),
+        Chore::Bench { suite, rounds } => bench::run(suite, rounds),
         Chore::Tidy => tidy::run(),
         Chore::Ci { skip_test } => ci::run(skip_test),
     };

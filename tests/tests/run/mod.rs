@@ -2,14 +2,18 @@
 //! is left.
 
 mod ending;
+mod gap;
 mod program;
 mod restart;
+mod servers;
 mod signals;
 mod take;
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use pk_tests::process::eventually;
+use pk_tests::process::{eventually, undisturbed};
 use pk_tests::{Ports, Running, TestEnv, is_free};
 
 /// How long anything may take on a machine that is busy with others.
@@ -35,7 +39,17 @@ fn nothing_is_left(env: &TestEnv, port: u16) {
         "{:?}",
         env.reservations()
     );
-    let left = std::fs::read_dir(env.root().join("run/portkeeper"));
+    let left = fs::read_dir(env.root().join("run/portkeeper"));
     let sockets: Vec<_> = left.into_iter().flatten().collect();
     assert!(sockets.is_empty(), "{sockets:?}");
+}
+
+/// The program that plays servers and rivals, where every user of this world can run it.
+fn actor(env: &TestEnv) -> String {
+    let path = env.root().join("actor");
+    if !path.exists() {
+        let built = Path::new(env!("CARGO_BIN_EXE_actor"));
+        undisturbed(|| fs::copy(built, &path).unwrap());
+    }
+    path.to_str().expect("a path of ours").to_owned()
 }

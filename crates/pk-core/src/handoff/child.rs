@@ -23,13 +23,25 @@ use crate::sys;
 pub struct Setup<'s> {
     /// All variables of its environment.
     pub environment: Vec<(OsString, OsString)>,
-    /// The listening sockets that become its descriptors 3, 4, …, each with a name: `LISTEN_FDS`,
-    /// `LISTEN_PID` and `LISTEN_FDNAMES` tell of them, as `sd_listen_fds(3)` expects.
+    /// The listening sockets that become its descriptors 3, 4, …, each with a name.
     pub sockets: Vec<(String, OwnedFd)>,
+    /// How it learns of them.
+    pub telling: Telling,
     /// The terminal whose foreground the child becomes.
     pub terminal: Option<BorrowedFd<'s>>,
     /// Whether its bind(2) and listen(2) are to be answered by this process.
     pub adoption: Adoption<'s>,
+}
+
+/// How a child learns that it has sockets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` tell of them, as `sd_listen_fds(3)` expects.
+    #[default]
+    ByEnvironment,
+    /// Its arguments do. A server that is told twice (gunicorn) takes one socket for two, and ends
+    /// when it has closed the first.
+    ByArguments,
 }
 
 /// Whether the child's bind(2) and listen(2) are to be answered from outside.
@@ -81,7 +93,7 @@ impl Setup<'_> {
     /// The system's reason; `InvalidInput` for a variable with a zero byte.
     pub fn apply(self, command: &mut Command) -> io::Result<Started> {
         let last = sys::FIRST + i32::try_from(self.sockets.len()).map_err(io::Error::other)?;
-        let environment = environment(&self.environment, &self.sockets)?;
+        let environment = environment(&self.environment, &self.sockets, self.telling)?;
         // The numbers that the sockets get in the child must not be those of anything that is
         // needed there until exec, such as what the standard library reports a failure with.
         let sockets = self.sockets.iter().map(|(_, socket)| above(socket, last));
@@ -150,6 +162,7 @@ pub fn to_foreground(terminal: BorrowedFd<'_>, group: u32) -> io::Result<()> {
 fn environment(
     variables: &[(OsString, OsString)],
     sockets: &[(String, OwnedFd)],
+    telling: Telling,
 ) -> io::Result<sys::Environment> {
     let is_ours = |name: &OsStr| ACTIVATION.iter().any(|ours| name == *ours);
     let mut all: Vec<Vec<u8>> = variables
@@ -158,7 +171,7 @@ fn environment(
         .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
         .collect();
     let mut pid = None;
-    if !sockets.is_empty() {
+    if !sockets.is_empty() && telling == Telling::ByEnvironment {
         let names: Vec<&str> = sockets.iter().map(|(name, _)| name.as_str()).collect();
         all.push(format!("LISTEN_FDS={}", sockets.len()).into());
         all.push(format!("LISTEN_FDNAMES={}", names.join(":")).into());

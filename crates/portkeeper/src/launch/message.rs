@@ -127,7 +127,8 @@ pub enum HandOver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {
-    /// It inherited a listening socket as descriptor 3, and `LISTEN_FDS` says so.
+    /// It inherited a listening socket as descriptor 3, and `LISTEN_FDS` says so unless an argument
+    /// does (`{fd}`).
     Inherited,
     /// Its bind(2) is answered by the supervisor: an unmodified program gets its address from behind
     /// the hold, which stays.

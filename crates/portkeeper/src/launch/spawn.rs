@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use pk_core::handoff::child::Telling;
 use pk_core::{Host, Port};
 
 /// The number of the first inherited socket.
@@ -30,6 +31,14 @@ pub(super) fn asks_for_socket(argument: &OsStr) -> bool {
         None
     });
     found
+}
+
+/// How a program is told of the sockets that it inherits: once.
+pub(super) fn telling(program: &[OsString]) -> Telling {
+    match program.iter().any(|word| asks_for_socket(word)) {
+        true => Telling::ByArguments,
+        false => Telling::ByEnvironment,
+    }
 }
 
 enum Token {

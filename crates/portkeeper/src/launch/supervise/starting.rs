@@ -104,6 +104,7 @@ impl Supervisor {
         let setup = Setup {
             environment: spawn::environment(&self.environment, &self.orders.keys, &self.ports),
             sockets,
+            telling: spawn::telling(&self.program),
             terminal: terminal.as_ref().map(AsFd::as_fd),
             adoption,
         };
