@@ -10,11 +10,13 @@
 mod bench;
 mod cargo;
 mod ci;
+mod python;
 mod test;
 mod tidy;
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +50,12 @@ enum Chore {
         #[arg(long, default_value_t = 1_000)]
         rounds: u32,
     },
+    /// Build the Python package as a wheel that installs without a compiler, and print its path
+    Wheel {
+        /// The folder for it; `wheels` in the target folder where none is given
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
     /// Check the house rules: layers, homes of packages, shape of files
     Tidy,
     /// Everything a change must pass: fmt, clippy, doc, tidy, test
@@ -62,6 +70,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Test { packages, args } => test::run(&packages, &args),
         Chore::Bench { suite, rounds } => bench::run(suite, rounds),
+        Chore::Wheel { out } => python::wheel(out),
         Chore::Tidy => tidy::run(),
         Chore::Ci { skip_test } => ci::run(skip_test),
     };

@@ -3,7 +3,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::process::ExitCode;
 
 use portkeeper::fs::lock;
 use portkeeper::{Error as Cause, ErrorKind, config, registry};
@@ -64,10 +63,10 @@ impl Error {
     }
 
     /// Tells the user, and returns the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) -> u8 {
         let (message, hint, code) = match self {
-            Error::Answered => return ExitCode::SUCCESS,
-            Error::Several(code) | Error::Ended(code) => return ExitCode::from(*code),
+            Error::Answered => return 0,
+            Error::Several(code) | Error::Ended(code) => return *code,
             Error::Usage { message, hint } => (message.clone(), hint.clone(), 2),
             Error::No { message, hint } => (message.clone(), hint.clone(), 1),
             Error::Library(cause) => (chain(cause), hint(cause), code(cause.kind())),
@@ -79,7 +78,7 @@ impl Error {
             ),
         };
         output::error(&message, &hint);
-        ExitCode::from(code)
+        code
     }
 }
 
@@ -108,8 +107,9 @@ pub(crate) fn report_all(failed: &[Cause]) -> Result<(), Error> {
     }
 }
 
-/// The error and what caused it, in one line.
-fn chain(cause: &Cause) -> String {
+/// The error and what caused it, in one line that does a terminal no harm.
+#[must_use]
+pub fn chain(cause: &Cause) -> String {
     let mut line = cause.to_string();
     let mut next = cause.source();
     while let Some(error) = next {

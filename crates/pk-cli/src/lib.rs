@@ -1,7 +1,7 @@
 //! The face of PortKeeper on the command line: parse, ask the library, print. Never decides
 //! anything itself.
 //!
-//! [`run`] is the whole program; the binary only calls it.
+//! [`run`] is the whole program; the binary and the Python package only call it.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -13,33 +13,39 @@ mod logging;
 mod output;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
+use portkeeper::HolderCommand;
+
+pub use error::chain;
 pub use exit_code::code;
+pub use output::json::state;
 
-/// Runs `portkeeper` with these arguments (the first is the program's name) and this environment.
+/// The word by which the program starts itself as a holder.
+pub const HOLDER: &str = "__hold";
+
+/// Runs `portkeeper` with these arguments (the first is the program's name) and this environment,
+/// and returns its exit code. `holder` starts this program once more: it ends in [`HOLDER`]. Without
+/// one, what needs a holder fails, and says so.
 #[must_use]
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> ExitCode {
+    holder: Option<HolderCommand>,
+) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // A holder is this program once more. It must detach before it opens anything.
-    if arguments
-        .get(1)
-        .is_some_and(|word| word == commands::HOLDER)
-    {
+    if arguments.get(1).is_some_and(|word| word == HOLDER) {
         return match portkeeper::holder::serve(&arguments[2..], environment) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => ExitCode::from(code(error.kind())),
+            Ok(()) => 0,
+            Err(error) => code(error.kind()),
         };
     }
     let answer = args::parse(arguments).and_then(|cli| {
         let environment = env_vars::read(environment)?;
-        commands::run(cli, environment)
+        commands::run(cli, environment, holder)
     });
     match answer {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => error.report(),
     }
 }

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pk_core::Machine;
 use pk_fs::folder::{self, Folder, Trust};
@@ -23,6 +23,7 @@ use tracing::debug;
 use crate::error::Error;
 use crate::format::{Document, MOST_BYTES, MOST_ENTRIES, Purpose, Unreadable};
 use crate::liveness::Witness;
+use crate::reservation::Lease;
 use crate::snapshot::{self, Sharing, Snapshot, Warning};
 use crate::transaction::Transaction;
 
@@ -49,6 +50,17 @@ impl Here {
             wall: SystemTime::now(),
             uid: rustix::process::geteuid().as_raw(),
         }
+    }
+
+    /// When a lease ends by the wall clock, as it stands now.
+    #[must_use]
+    pub fn end_of(&self, lease: Lease) -> Option<SystemTime> {
+        let Lease::Until(end) = lease else {
+            return None;
+        };
+        let left = Duration::from_millis(end.saturating_sub(self.boot_ms));
+        let past = Duration::from_millis(self.boot_ms.saturating_sub(end));
+        self.wall.checked_add(left)?.checked_sub(past)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use pk_core::{Coverage, Hold, Host, Origin, Port, ProcessId, Protocol, Transport};
 use pk_fs::live::LiveFile;
@@ -159,6 +160,13 @@ impl Reservation {
     fn held(&self) -> Result<&Hold, Error> {
         let port = self.port();
         self.hold.as_ref().ok_or(Error::NotHeld { port })
+    }
+
+    /// How long [`Reservation::release`] and [`Reservation::keep`] wait for the registry's lock, where
+    /// that is not what the settings said.
+    pub fn lock_timeout(mut self, time: Duration) -> Reservation {
+        self.keeper.settings.lock_timeout = Some(time);
+        self
     }
 
     /// Lets the reservation outlive this process: as a lease of 24 hours (or what the request or the

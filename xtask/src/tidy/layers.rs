@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["pk-registry", "pk-config", "pk-core", "pk-fs"],
     ),
     ("pk-cli", &["portkeeper"]),
+    ("pk-python", &["pk-cli", "portkeeper"]),
     (
         "pk-tests",
         &[

@@ -16,6 +16,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fd-lock", &["pk-fs"]),
     ("getrandom", &["portkeeper"]),
     ("libc", &["pk-core"]),
+    ("pyo3", &["pk-python"]),
     ("signal-hook", &["portkeeper"]),
     ("socket2", &["pk-core", "pk-tests"]),
     ("tracing-subscriber", &["pk-cli"]),

@@ -48,6 +48,7 @@ const RULES: &[Rule] = &[
         about: in_a_library,
         home: |path| {
             path.starts_with("crates/pk-cli/")
+                || path.starts_with("crates/pk-python/")
                 || path == "crates/portkeeper/src/places.rs"
                 // Tests tell their child processes what to do, and where to be killed.
                 || path.ends_with("tests.rs")

@@ -25,10 +25,11 @@ use crate::error::Error;
 use crate::output::{human, json as json_output};
 use crate::{logging, output};
 
-/// The word by which this program starts itself as a holder.
-pub(crate) const HOLDER: &str = "__hold";
-
-pub(crate) fn run(cli: Cli, environment: Environment) -> Result<(), Error> {
+pub(crate) fn run(
+    cli: Cli,
+    environment: Environment,
+    holder: Option<HolderCommand>,
+) -> Result<(), Error> {
     let Cli { global, command } = cli;
     output::set_up(global.color, global.quiet);
     logging::set_up(global.verbose, environment.log.as_deref())?;
@@ -36,7 +37,7 @@ pub(crate) fn run(cli: Cli, environment: Environment) -> Result<(), Error> {
     let Environment {
         settings, search, ..
     } = environment;
-    let keeper = open(&global, settings)?;
+    let keeper = open(&global, settings, holder)?;
     match command {
         Command::Reserve(args) => reserve::run(&args, &keeper, global.format),
         Command::Run(args) => run::run(&args, &keeper, search, global.verbose > 0),
@@ -88,7 +89,11 @@ fn wrote(written: &[Written], format: Option<Format>) -> String {
 }
 
 /// What is said on the command line goes before what the environment says.
-fn open(global: &Global, mut settings: Settings) -> Result<PortKeeper, Error> {
+fn open(
+    global: &Global,
+    mut settings: Settings,
+    holder: Option<HolderCommand>,
+) -> Result<PortKeeper, Error> {
     if let Some(path) = &global.registry {
         settings.registry = Some(path.clone());
     }
@@ -96,12 +101,8 @@ fn open(global: &Global, mut settings: Settings) -> Result<PortKeeper, Error> {
         settings.lock_timeout = Some(time);
     }
     let keeper = PortKeeper::open(settings)?;
-    Ok(match std::env::current_exe() {
-        Ok(program) => keeper.with_holder(HolderCommand {
-            program,
-            arguments: vec![HOLDER.into()],
-        }),
-        // Only --hold needs it, and says so.
-        Err(_) => keeper,
+    Ok(match holder {
+        Some(holder) => keeper.with_holder(holder),
+        None => keeper,
     })
 }

@@ -5,14 +5,13 @@ mod why;
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use portkeeper::config::backup::Backup;
 use portkeeper::fs::utc;
 use portkeeper::registry::Sharing;
 use portkeeper::{
-    Collected, Ended, Here, Kept, Kind, Lease, Listed, Preview, Record, Released, Snapshot,
-    Strategy, Verdict, Written,
+    Collected, Ended, Here, Kept, Kind, Listed, Preview, Record, Released, Snapshot, Strategy,
+    Verdict, Written,
 };
 use serde::Serialize;
 
@@ -217,7 +216,8 @@ pub(crate) fn backups(backups: &[Backup]) -> String {
 }
 
 /// The state of an entry, in one word.
-pub(crate) fn state(kind: Kind, verdict: Verdict) -> &'static str {
+#[must_use]
+pub fn state(kind: Kind, verdict: Verdict) -> &'static str {
     match (verdict, kind) {
         (Verdict::Stale(_), _) => "stale",
         (Verdict::Elsewhere, _) => "elsewhere",
@@ -237,7 +237,7 @@ impl<'a> Reservation<'a> {
             proto: record.protocol.name(),
             owner: record.owner.as_deref(),
             name: None,
-            expires: expires(record.lease, here),
+            expires: here.end_of(record.lease).map(utc::rfc3339),
         }
     }
 }
@@ -327,18 +327,6 @@ fn holder(record: &Record) -> Option<u32> {
         .process
         .filter(|_| record.kind == Kind::Held)
         .map(|process| process.pid)
-}
-
-/// When a lease ends by the wall clock, as it stands now.
-fn expires(lease: Lease, here: &Here) -> Option<String> {
-    let Lease::Until(end) = lease else {
-        return None;
-    };
-    let left = Duration::from_millis(end.saturating_sub(here.boot_ms));
-    let past = Duration::from_millis(here.boot_ms.saturating_sub(end));
-    Some(utc::rfc3339(
-        here.wall.checked_add(left)?.checked_sub(past)?,
-    ))
 }
 
 fn files(written: &Written) -> impl Iterator<Item = File> {

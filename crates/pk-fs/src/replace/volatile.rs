@@ -133,14 +133,18 @@ impl<'f> Temp<'f> {
         Err(Errno::EXIST.into())
     }
 
-    fn rename(self, name: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
+    fn rename(mut self, name: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
         let folder = self.folder;
         let renamed = if flags.is_empty() {
             rustix::fs::renameat(folder, &self.name, folder, name)
         } else {
             rustix::fs::renameat_with(folder, &self.name, folder, name, flags)
         };
-        renamed.map(|()| std::mem::forget(self))
+        renamed.map(|()| {
+            // It is there no more; what is forgotten must own nothing, or a server leaks.
+            drop(std::mem::take(&mut self.name));
+            std::mem::forget(self);
+        })
     }
 }
 
