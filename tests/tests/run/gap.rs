@@ -19,7 +19,6 @@ const ENOUGH: u64 = 18 * 50;
 struct Rivals {
     port: u16,
     running: Vec<Running>,
-    tried: u64,
 }
 
 impl Rivals {
@@ -34,7 +33,6 @@ impl Rivals {
         let mut rivals = Rivals {
             port,
             running: running.collect(),
-            tried: 0,
         };
         rivals.hear();
         rivals
@@ -63,16 +61,7 @@ impl Rivals {
             assert_eq!(came[1..], [0, 0], "a rival has bound {port}, or listened");
             came[0]
         };
-        let tried: Vec<u64> = self.running.iter_mut().map(hear).collect();
-        self.tried += tried.iter().sum::<u64>();
-        tried
-    }
-
-    /// The last word: how often they have tried in all.
-    #[track_caller]
-    fn end(mut self) -> u64 {
-        self.try_enough();
-        self.tried
+        self.running.iter_mut().map(hear).collect()
     }
 }
 
@@ -96,8 +85,7 @@ fn server(port: u16, but: &[u32]) -> u32 {
     pid
 }
 
-/// For each user and each way of handing over that keeps the port: what happens while `script`, a
-/// life of the server, plays.
+/// For each user: no rival gets anything while a server that lives in this `way` lives its life.
 fn play(way: &str, addresses: &str, life: impl Fn(&mut Rivals, &Running)) {
     let other = TestEnv::plain_user();
     let ours = TestEnv::new();
@@ -116,7 +104,8 @@ fn play(way: &str, addresses: &str, life: impl Fn(&mut Rivals, &Running)) {
         let mut rivals = Rivals::new(env, other, port);
         rivals.try_enough();
         life(&mut rivals, &run);
-        rivals.end();
+        rivals.try_enough();
+        drop(rivals);
         run.signal(Signal::TERM);
         let _ = run.end();
         nothing_is_left(env, port);
@@ -194,6 +183,30 @@ fn a_server_moves_to_another_address() {
 }
 
 #[test]
+fn a_second_server_is_refused_and_the_first_stays_reachable() {
+    for env in [Some(TestEnv::new()), TestEnv::plain_user()]
+        .into_iter()
+        .flatten()
+    {
+        let (ports, actor) = (Ports::claim(1), actor(&env));
+        let (port, range) = (ports.at(0), ports.span());
+        let script = format!(
+            "{actor} serve 0.0.0.0 $PORT & read go; {actor} serve 127.0.0.1 $PORT; echo $?; wait"
+        );
+        let mut run = env.start_run(&["run", "--range", &range, "--", "sh", "-c", &script]);
+        assert_eq!(run.line(), "up");
+        let first = server(port, &[]);
+        run.send("\n");
+        assert_eq!(run.line(), "1", "as without us");
+        assert_eq!(server(port, &[]), first);
+        assert_eq!(listeners(port), [IpAddr::from([0, 0, 0, 0])].into());
+        run.signal(Signal::TERM);
+        let _ = run.end();
+        nothing_is_left(&env, port);
+    }
+}
+
+#[test]
 fn from_its_reservation_to_its_server() {
     let (env, other) = (TestEnv::new(), TestEnv::plain_user());
     let actor = &actor(&env);
@@ -217,9 +230,8 @@ fn from_its_reservation_to_its_server() {
             rivals.try_enough();
             run.send("\n");
             assert_eq!(run.line(), "up");
-            rivals.try_enough();
             server(port, &[]);
-            rivals.end();
+            rivals.try_enough();
             run.signal(Signal::TERM);
             run.ends_with(143);
         }
@@ -242,7 +254,7 @@ fn from_a_holder_to_a_program() {
             let mut run = env.start_run(&[&take[..], &program].concat());
             assert_eq!(run.line(), "up");
             server(port, &[]);
-            rivals.end();
+            rivals.try_enough();
             run.signal(Signal::TERM);
             run.ends_with(143);
         }

@@ -74,6 +74,20 @@ fn ports_are_where_they_were_asked_for() {
 }
 
 #[test]
+fn a_program_can_have_many_ports() {
+    for env in [Some(TestEnv::new()), TestEnv::plain_user()]
+        .into_iter()
+        .flatten()
+    {
+        let ports = Ports::claim(16);
+        let range = ports.range();
+        let line = format!("run {range} --count 16 -- printenv PORT0 PORT15");
+        let expect = format!("{}\n{}\n", ports.at(0), ports.at(15));
+        assert_eq!(env.pk(line).ok().stdout, expect);
+    }
+}
+
+#[test]
 fn what_contradicts_itself_is_refused_before_anything_is_reserved() {
     let env = TestEnv::new();
     for line in [

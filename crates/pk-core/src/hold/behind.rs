@@ -157,6 +157,10 @@ impl Hold {
     fn hide(&self, transport: Transport) -> io::Result<()> {
         for (number, member) in (HIDDEN..).zip(self.of(transport)) {
             if sys::interface_of(&member.socket)? == 0 {
+                // A server has it, which nobody could reach any more.
+                if member.socket.is_listener().unwrap_or(false) {
+                    return Err(in_use());
+                }
                 sys::bind_to_interface(&member.socket, number)?;
             }
         }

@@ -7,6 +7,7 @@ pub(super) const PYTHON: Server = Server {
     files: &[],
     command: "python3 -m http.server --bind {host} {port}",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 
@@ -31,6 +32,7 @@ pub(super) const NODE: Server = Server {
     )],
     command: "node server.js {port} {host}",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 
@@ -63,6 +65,7 @@ pub(super) const UVICORN: Server = Server {
     )],
     command: "uvicorn --lifespan off --host {host} --port {port} app:app",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 
@@ -88,10 +91,12 @@ pub(super) const GUNICORN: Server = Server {
     )],
     command: "gunicorn --bind {host}:{port} wsgi:app",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 
 const GUNICORN_WORKERS: Server = Server {
+    shares: true,
     command: "gunicorn --reuse-port --workers 3 --bind {host}:{port} wsgi:app",
     ..GUNICORN
 };
@@ -113,6 +118,7 @@ app.route('/')(lambda: 'up')
     )],
     command: "flask --app web run --port {port}",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 
@@ -139,6 +145,7 @@ const JAVA: Server = Server {
     command: "java -Xshare:auto -XX:TieredStopAtLevel=1 Serve.java {host} {port}",
     // A socket of IPv6, which can reach nothing but IPv4 by this address.
     listens: &["::ffff:127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 

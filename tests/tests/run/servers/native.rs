@@ -12,6 +12,7 @@ const NGINX: Server = Server {
     ],
     command: "nginx -e stderr -p . -c nginx.conf",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: HTTP,
 };
 
@@ -37,6 +38,7 @@ const REDIS: Server = Server {
     files: &[],
     command: "redis-server --port {port} --bind {host} --save",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: ("PING\r\n", "+PONG"),
 };
 
@@ -51,6 +53,7 @@ const RUST: Server = Server {
     files: &[],
     command: "actor serve {host} {port}",
     listens: &["127.0.0.1"],
+    shares: false,
     talk: ("", "\n"),
 };
 

@@ -118,6 +118,10 @@ impl Adopter {
         wish: Wish,
         socket: &Socket,
     ) -> io::Result<()> {
+        // What is in its way may be a held socket whose server has just gone.
+        if self.servers.are_given() {
+            self.servers.look();
+        }
         match self.holds[hold].admit(wish.transport, socket, wish.address, self.may_free)? {
             Admitted::Bound => self.servers.note(wish, socket, None),
             Admitted::Instead(held) => {
