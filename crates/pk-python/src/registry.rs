@@ -158,10 +158,11 @@ impl PortRegistry {
         if let Ok(reservation) = reservation.cast::<Reservation>() {
             return reservation.get().release(py);
         }
+        let several = py.import("portkeeper._several")?.getattr("Reservations")?;
+        if reservation.is_instance(&several)? {
+            return reservation.call_method0("release").map(|_| ());
+        }
         if reservation.is_instance_of::<PyBool>() || !reservation.hasattr("__index__")? {
-            if reservation.hasattr("release")? {
-                return reservation.call_method0("release").map(|_| ());
-            }
             let why = "release() takes a Reservation or a port";
             return Err(PyTypeError::new_err(why));
         }

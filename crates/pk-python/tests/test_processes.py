@@ -205,6 +205,28 @@ def test_waiting_ends_when_a_port_is_there(registry: PortRegistry) -> None:
     timer.join()
 
 
+def test_an_interpreter_ends_while_threads_wait(registry: PortRegistry, python: Run) -> None:
+    python(
+        """
+        import threading
+        from portkeeper import PortRegistry
+
+        registry = PortRegistry()
+        mine = registry.reserve(hold=True)
+        begun = threading.Barrier(3)
+
+        def wait():
+            begun.wait()
+            registry.reserve(preferred=mine.port, strict=True, wait=60)
+
+        for _ in range(2):
+            threading.Thread(target=wait, daemon=True).start()
+        begun.wait()
+        """
+    )
+    assert [entry.state for entry in registry.status()] in ([], ["stale"])
+
+
 def test_a_killed_process_frees_its_port(registry: PortRegistry) -> None:
     victim = subprocess.Popen(
         [sys.executable, "-c", SNIPPET], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

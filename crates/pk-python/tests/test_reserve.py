@@ -112,8 +112,9 @@ def test_release_takes_what_there_is(registry: PortRegistry) -> None:
     with pytest.raises(NotReserved) as caught:
         registry.release(28000)
     assert isinstance(caught.value, LookupError) and caught.value.exit_code == 4
-    with pytest.raises(TypeError):
-        registry.release("28000")  # type: ignore[arg-type]
+    for wrong in ("28000", True, None, 28000.0, threading.Lock(), [28000]):
+        with pytest.raises(TypeError):
+            registry.release(wrong)  # type: ignore[arg-type]
 
 
 def test_another_registry_is_left_alone(registry: PortRegistry) -> None:
