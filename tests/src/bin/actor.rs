@@ -30,6 +30,11 @@ fn main() -> Outcome {
             serve(host.parse()?, port.parse()?)
         }
         ["rival", "everywhere"] => rival(&Bid::everywhere()),
+        ["rival", "unshared"] => {
+            let mut bids = Bid::everywhere();
+            bids.retain(|bid| bid.options != Options::Share);
+            rival(&bids)
+        }
         ["rival", "ephemeral"] => rival(&[Bid::ephemeral()]),
         ["rival", options] => rival(&[Bid::loopback(Options::named(options).ok_or("options")?)]),
         ["bind", port, times] => bind(port.parse()?, times.parse()?),

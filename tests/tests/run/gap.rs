@@ -22,14 +22,16 @@ struct Rivals {
 }
 
 impl Rivals {
-    fn new(env: &TestEnv, other: Option<&TestEnv>, port: u16) -> Rivals {
-        let start = |env: &TestEnv| {
+    /// That of the server's own user makes these `bids`, the other every one.
+    fn new(env: &TestEnv, bids: &str, other: Option<&TestEnv>, port: u16) -> Rivals {
+        let start = |(env, bids): (&TestEnv, &str)| {
             let mut command = env.command(actor(env));
-            command.args(["rival", "everywhere"]);
+            command.args(["rival", bids]);
             command.stdin(std::process::Stdio::piped());
             env.start(command)
         };
-        let running = [Some(env), other].into_iter().flatten().map(start);
+        let other = other.map(|other| (other, "everywhere"));
+        let running = [Some((env, bids)), other].into_iter().flatten().map(start);
         let mut rivals = Rivals {
             port,
             running: running.collect(),
@@ -87,9 +89,14 @@ fn server(port: u16, but: &[u32]) -> u32 {
 
 /// For each user: no rival gets anything while a server that lives in this `way` lives its life.
 fn play(way: &str, addresses: &str, life: impl Fn(&mut Rivals, &Running)) {
+    play_against("everywhere", way, addresses, life);
+}
+
+/// The same, where the rival of a plain user's own server makes these `bids`.
+fn play_against(bids: &str, way: &str, addresses: &str, life: impl Fn(&mut Rivals, &Running)) {
     let other = TestEnv::plain_user();
     let ours = TestEnv::new();
-    let check = |env: &TestEnv, other: Option<&TestEnv>| {
+    let check = |env: &TestEnv, bids: &str, other: Option<&TestEnv>| {
         if env.sh("exec python3 --version").code != Some(0) {
             return skipped("python3: not there for this user");
         }
@@ -101,7 +108,7 @@ fn play(way: &str, addresses: &str, life: impl Fn(&mut Rivals, &Running)) {
         let addresses: Vec<&str> = addresses.split(' ').collect();
         let run = env.start_run(&[&options[..], &program, &addresses].concat());
         server(port, &[]);
-        let mut rivals = Rivals::new(env, other, port);
+        let mut rivals = Rivals::new(env, bids, other, port);
         rivals.try_enough();
         life(&mut rivals, &run);
         rivals.try_enough();
@@ -110,9 +117,9 @@ fn play(way: &str, addresses: &str, life: impl Fn(&mut Rivals, &Running)) {
         let _ = run.end();
         nothing_is_left(env, port);
     };
-    check(&ours, other.as_ref());
+    check(&ours, "everywhere", other.as_ref());
     if let Some(env) = &other {
-        check(env, Some(&ours));
+        check(env, bids, Some(&ours));
     }
 }
 
@@ -170,7 +177,8 @@ fn a_server_is_a_daemon() {
 #[test]
 fn a_server_moves_to_another_address() {
     let asked = "127.0.0.1 0.0.0.0 127.0.0.1";
-    play("alone", asked, |rivals, _| {
+    // Without privilege a process of the same user that asks for SO_REUSEPORT can spoil the move.
+    play_against("unshared", "alone", asked, |rivals, _| {
         let mut gone = Vec::new();
         for address in asked.split(' ') {
             let address: IpAddr = address.parse().unwrap();
@@ -226,7 +234,7 @@ fn from_its_reservation_to_its_server() {
             let program = ["--", actor, "wait-serve", address, "{port}"];
             let mut run = env.start_run(&[&options[..], &program].concat());
             assert_eq!(run.line(), "waiting");
-            let mut rivals = Rivals::new(&env, other.as_ref(), port);
+            let mut rivals = Rivals::new(&env, "everywhere", other.as_ref(), port);
             rivals.try_enough();
             run.send("\n");
             assert_eq!(run.line(), "up");
@@ -247,7 +255,7 @@ fn from_a_holder_to_a_program() {
             let ports = Ports::claim(1);
             env.pk(format!("reserve --hold {}", ports.range())).ok();
             let port = ports.at(0);
-            let mut rivals = Rivals::new(&env, other.as_ref(), port);
+            let mut rivals = Rivals::new(&env, "everywhere", other.as_ref(), port);
             rivals.try_enough();
             let take = ["take", &port.to_string(), "--hand-over", way];
             let program = ["--", actor, "serve", "127.0.0.1", "{port}"];
