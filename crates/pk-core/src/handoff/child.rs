@@ -150,6 +150,15 @@ impl Started {
     }
 }
 
+/// The process group of this process; `None` where its leader can't be seen from here, as in a
+/// container that was entered from outside.
+#[must_use]
+pub fn own_group() -> Option<u32> {
+    u32::try_from(sys::own_group())
+        .ok()
+        .filter(|group| *group > 0)
+}
+
 /// Makes a process group the one that a terminal's keys and input go to, also from the background.
 ///
 /// # Errors

@@ -139,7 +139,8 @@ impl Steps {
         }
         if let Some(terminal) = &self.terminal {
             // Without it the program runs in the background, as one started with `&` does.
-            let _ = to_foreground(terminal.as_fd(), rustix::process::getpgrp());
+            // Its group is its own: it was made the head of one.
+            let _ = to_foreground(terminal.as_fd(), rustix::process::getpid());
         }
         for (socket, number) in self.sockets.iter().zip(FIRST..) {
             // SAFETY: plain dup2(2), which clears close-on-exec; nothing in this process, which is
@@ -182,6 +183,13 @@ impl Adoption {
             }
         }
     }
+}
+
+/// The process group of this process; 0 where its leader is of another process namespace, which
+/// rustix takes for impossible.
+pub(crate) fn own_group() -> i32 {
+    // SAFETY: the call takes nothing and always succeeds.
+    unsafe { libc::getpgrp() }
 }
 
 /// Makes a process group the one that a terminal's keys and input go to. Also allowed to a process

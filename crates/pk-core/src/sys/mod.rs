@@ -19,4 +19,6 @@ pub(crate) use other::{
 #[cfg(unix)]
 mod child;
 #[cfg(unix)]
-pub(crate) use child::{Adoption, Environment, FIRST, Steps, before_exec, to_foreground};
+pub(crate) use child::{
+    Adoption, Environment, FIRST, Steps, before_exec, own_group, to_foreground,
+};

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use pk_core::handoff::child::own_group;
 use pk_core::handoff::pass;
 use pk_registry::Lease;
 
@@ -62,7 +63,8 @@ impl Waiting {
         mut control: Control,
     ) -> Result<Crew, Error> {
         let failed = Error::holder(command);
-        let terminal = terminal();
+        // Without a group that the terminal knows there is nothing to give and take.
+        let terminal = own_group().and_then(|_| terminal());
         let holds: Vec<_> = reservations
             .iter_mut()
             .map(|it| it.take_hold().ok_or_else(Error::not_held))
@@ -90,7 +92,7 @@ impl Waiting {
             restart: launch.restart,
             watch: launch.watch,
             terminal: terminal.is_some(),
-            group: rustix::process::getpgrp().as_raw_pid(),
+            group: own_group().map_or(0, u32::cast_signed),
         };
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let listener = control.listener().ok_or_else(Error::not_held)?;

@@ -7,7 +7,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use pk_core::Machine;
-use pk_core::handoff::child::to_foreground;
+use pk_core::handoff::child::{own_group, to_foreground};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
@@ -191,8 +191,9 @@ impl<'f> Front<'f> {
     }
 
     fn resume(&mut self) {
+        let is_own = |group: Pid| Some(group.as_raw_pid().unsigned_abs()) == own_group();
         if let (Some(terminal), Some(child)) = (&self.crew.terminal, self.child)
-            && rustix::termios::tcgetpgrp(terminal) == Ok(rustix::process::getpgrp())
+            && rustix::termios::tcgetpgrp(terminal).is_ok_and(is_own)
         {
             let given = to_foreground(terminal.as_fd(), child);
             tracing::debug!(
@@ -210,8 +211,10 @@ impl<'f> Front<'f> {
             return;
         };
         let child = self.child.and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        if child.is_some() && rustix::termios::tcgetpgrp(terminal).ok() == child {
-            let own = rustix::process::getpgrp().as_raw_pid().unsigned_abs();
+        if let Some(own) = own_group()
+            && child.is_some()
+            && rustix::termios::tcgetpgrp(terminal).ok() == child
+        {
             let taken = to_foreground(terminal.as_fd(), own);
             tracing::debug!(?taken, "the command's again");
         }
