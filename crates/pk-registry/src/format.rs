@@ -17,8 +17,10 @@ use serde_json::value::RawValue;
 
 use crate::reservation::{self, Kind, Lease, Reservation};
 
+mod depth;
 mod origin;
 
+use depth::is_deeper;
 use origin::Origin;
 
 /// What the first field says.
@@ -84,7 +86,14 @@ impl<'t> Document<'t> {
             return Err(Unreadable::TooMany);
         }
         read.map_err(|error| Unreadable::Corrupt(error.to_string()))?;
-        if depth(bytes) > MOST_DEPTH {
+        let mut entries = found.entries.iter().flatten();
+        let mut values = found.unknown.iter().map(|(_, value)| *value);
+        let is_too_deep = entries.any(|entry| is_deeper(&entry.raw, MOST_DEPTH - 2))
+            || values.any(|value| is_deeper(value, MOST_DEPTH - 1))
+            || found
+                .writer
+                .is_some_and(|value| is_deeper(value, MOST_DEPTH - 1));
+        if is_too_deep {
             return Err(Unreadable::Corrupt(format!(
                 "nested deeper than {MOST_DEPTH}"
             )));
@@ -142,32 +151,6 @@ fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
         .expect("strings and our own structs can be written to memory");
 }
 
-/// How deeply objects and arrays are nested. The parser itself does not recurse.
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                while let Some(byte) = bytes.next() {
-                    match byte {
-                        b'\\' => _ = bytes.next(),
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    deepest
-}
-
 /// What has been found so far: whatever follows, these fields have been read.
 #[derive(Default)]
 struct Found<'t> {
@@ -176,6 +159,7 @@ struct Found<'t> {
     boot_id: Option<Cow<'t, str>>,
     entries: Option<Vec<Entry<'t>>>,
     unknown: Vec<(Cow<'t, str>, &'t RawValue)>,
+    writer: Option<&'t RawValue>,
     names: HashSet<Cow<'t, str>>,
     too_many: bool,
 }
@@ -202,7 +186,7 @@ impl<'t> Visitor<'t> for Collect<'_, 't> {
                 "generation" => found.generation = Some(map.next_value()?),
                 "boot_id" => found.boot_id = Some(map.next_value::<Key<'t>>()?.0),
                 // Of whoever writes next.
-                "written_by" => _ = map.next_value::<IgnoredAny>()?,
+                "written_by" => found.writer = Some(map.next_value()?),
                 "entries" => {
                     let Entries { list, too_many } = map.next_value()?;
                     (found.entries, found.too_many) = (Some(list), too_many);
@@ -336,6 +320,13 @@ impl Entry<'_> {
             Some(key) if key == EntryKey::of(&reservation) => Ok(reservation),
             _ => Err("its key names another port than its fields".into()),
         }
+    }
+
+    /// Whether its id could be this one: cheap, and never wrong when it says no.
+    pub(crate) fn may_be(&self, id: &str) -> bool {
+        // An id has no characters that must be escaped; whoever did it all the same wrote a `\`.
+        let text = self.raw.get();
+        text.contains(id) || text.contains('\\')
     }
 
     /// The port that it is about, if that much can be read: a damaged entry takes its port as well.

@@ -5,6 +5,7 @@
 //! dropped when somebody looks at it.
 
 use std::ffi::OsStr;
+use std::ops::Range;
 
 use pk_core::{Host, Port, Protocol};
 use pk_fs::folder;
@@ -16,6 +17,9 @@ use crate::liveness::Witness;
 use crate::registry::Here;
 use crate::reservation::{Kind, Reservation};
 use crate::staleness::{self, Reason, Verdict};
+
+/// About how many of the entries in its way a search looks into.
+const LOOKS: u64 = 8;
 
 /// A change of a registry that is being put together.
 #[derive(Debug)]
@@ -99,56 +103,84 @@ impl<'t> Transaction<'t> {
     }
 
     fn push(&mut self, entry: Entry<'t>) {
-        if let Some(port) = entry.port() {
+        let key = EntryKey::parse(&entry.key);
+        if let Some(port) = key.map(|key| key.port).or_else(|| entry.port()) {
             self.by_port.push((port, self.slots.len()));
         }
         self.slots.push(Slot {
-            key: EntryKey::parse(&entry.key),
+            key,
             entry: Some(entry),
         });
     }
 
-    /// What forbids to grant `port`, if anything does. What has ended is dropped on the way.
-    pub fn obstacle(&mut self, host: Host, port: Port, protocol: Protocol) -> Option<Obstacle> {
-        let first = self.by_port.partition_point(|&(other, _)| other < port);
-        for at in first..self.by_port.len() {
-            let (other, slot) = self.by_port[at];
-            if other != port {
-                break;
-            }
-            match self.examine(&self.slots[slot], host, protocol) {
-                Examined::InNobodysWay => {}
-                Examined::Ended(ended) => self.drop_slot(slot, *ended),
-                Examined::InTheWay(obstacle) => return Some(obstacle),
+    /// Whether an entry is about `port`: whoever has others to choose from need not know more. Most
+    /// entries are taken at their word, and each time some others are looked into, so that those
+    /// that have ended are dropped in time.
+    pub fn is_spoken_for(&mut self, host: Host, port: Port, protocol: Protocol) -> bool {
+        let stride = (self.slots.len() as u64 / LOOKS).max(1);
+        for at in self.about(port) {
+            let slot = self.by_port[at].1;
+            if self
+                .document
+                .generation
+                .wrapping_add(slot as u64)
+                .is_multiple_of(stride)
+            {
+                if self.look_into(slot, host, protocol).is_some() {
+                    return true;
+                }
+            } else if self.concerns(&self.slots[slot], host, protocol) {
+                return true;
             }
         }
-        None
+        false
     }
 
-    fn examine(&self, slot: &Slot<'_>, host: Host, protocol: Protocol) -> Examined {
-        let Some(entry) = &slot.entry else {
-            return Examined::InNobodysWay;
-        };
-        let about_it = slot.key.is_none_or(|key| {
+    /// What forbids to grant `port`, if anything does. What has ended is dropped on the way.
+    pub fn obstacle(&mut self, host: Host, port: Port, protocol: Protocol) -> Option<Obstacle> {
+        self.about(port)
+            .find_map(|at| self.look_into(self.by_port[at].1, host, protocol))
+    }
+
+    /// Where in `by_port` the entries of a port are.
+    fn about(&self, port: Port) -> Range<usize> {
+        let first = self.by_port.partition_point(|&(other, _)| other < port);
+        let rest = &self.by_port[first..];
+        first..first + rest.partition_point(|&(other, _)| other == port)
+    }
+
+    /// Whether there is an entry whose key overlaps what is asked for, or can't be read.
+    fn concerns(&self, slot: &Slot<'_>, host: Host, protocol: Protocol) -> bool {
+        let overlaps = |key: EntryKey| {
             key.network == self.here.machine.network
                 && key.protocol.overlaps(protocol)
                 && key.host.overlaps(host)
-        });
-        if !about_it {
-            return Examined::InNobodysWay;
+        };
+        slot.entry.is_some() && slot.key.is_none_or(overlaps)
+    }
+
+    /// Drops the entry if it has ended.
+    fn look_into(&mut self, at: usize, host: Host, protocol: Protocol) -> Option<Obstacle> {
+        let slot = &self.slots[at];
+        let entry = slot.entry.as_ref()?;
+        if !self.concerns(slot, host, protocol) {
+            return None;
         }
-        match entry.reservation() {
-            Err(_) => Examined::InTheWay(Obstacle::Damaged {
-                key: entry.key.escape_debug().to_string(),
-            }),
-            Ok(reservation) => match self.judge(&reservation) {
-                Verdict::Stale(reason) => Examined::Ended(Box::new(Ended {
+        let Ok(reservation) = entry.reservation() else {
+            let key = entry.key.escape_debug().to_string();
+            return Some(Obstacle::Damaged { key });
+        };
+        match self.judge(&reservation) {
+            Verdict::Alive => Some(Obstacle::Reserved(Box::new(reservation))),
+            Verdict::Elsewhere => None,
+            Verdict::Stale(reason) => {
+                let ended = Ended {
                     reservation,
                     reason,
-                })),
-                Verdict::Elsewhere => Examined::InNobodysWay,
-                Verdict::Alive => Examined::InTheWay(Obstacle::Reserved(Box::new(reservation))),
-            },
+                };
+                self.drop_slot(at, ended);
+                None
+            }
         }
     }
 
@@ -299,7 +331,8 @@ impl<'t> Transaction<'t> {
 
     fn find(&self, id: &str) -> Option<(usize, Reservation)> {
         self.slots.iter().enumerate().find_map(|(at, slot)| {
-            let reservation = slot.entry.as_ref()?.reservation().ok()?;
+            let entry = slot.entry.as_ref().filter(|entry| entry.may_be(id))?;
+            let reservation = entry.reservation().ok()?;
             (reservation.id == id).then_some((at, reservation))
         })
     }
@@ -320,10 +353,4 @@ impl<'t> Transaction<'t> {
         }
         self.changed = true;
     }
-}
-
-enum Examined {
-    InNobodysWay,
-    Ended(Box<Ended>),
-    InTheWay(Obstacle),
 }

@@ -85,21 +85,49 @@ pub(crate) fn search(
     in_use: Option<&InUse>,
     now: SystemTime,
 ) -> Result<Search, Error> {
-    let mut walk = Walk::new(wanted.protocol);
+    // Only where it is short of ports is each entry in the way looked into.
+    match walk(transaction, wanted, in_use, now, Looks::Few)? {
+        Ok(found) => Ok(found),
+        Err(_) => walk(transaction, wanted, in_use, now, Looks::All)?
+            .map_err(|tally| tally.into_error(wanted)),
+    }
+}
+
+/// Into how many of the entries a walk looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Few,
+    All,
+}
+
+fn walk(
+    transaction: &mut Transaction<'_>,
+    wanted: &Wanted,
+    in_use: Option<&InUse>,
+    now: SystemTime,
+    looks: Looks,
+) -> Result<Result<Search, Tally>, Error> {
+    let Wanted { host, protocol, .. } = *wanted;
+    let mut walk = Walk::new(protocol);
     let mut found = Vec::with_capacity(wanted.count);
     let mut tally = Tally::new(wanted);
     let candidates = wanted
         .wish
         .candidates(wanted.seed, machine::ephemeral_range);
     for candidate in candidates {
-        let port = candidate.port;
-        if let Some(obstacle) = transaction.obstacle(wanted.host, port, wanted.protocol) {
-            debug!(%port, ?obstacle, "candidate rejected");
-            tally.reserved(obstacle, now);
+        let Candidate { port, origin } = candidate;
+        let is_asked_for = origin == Origin::Number;
+        if looks == Looks::All || is_asked_for {
+            if let Some(obstacle) = transaction.obstacle(host, port, protocol) {
+                debug!(%port, ?obstacle, "candidate rejected");
+                tally.reserved(obstacle, now);
+                continue;
+            }
+        } else if transaction.is_spoken_for(host, port, protocol) {
             continue;
         }
         let is_known = in_use.is_some_and(|in_use| in_use.0.contains(&port.number()));
-        if is_known && candidate.origin != Origin::Number {
+        if is_known && !is_asked_for {
             tally.in_use += 1;
             continue;
         }
@@ -112,13 +140,14 @@ pub(crate) fn search(
             Err(error) => return Err(error.into()),
         }
         if found.len() == wanted.count {
-            return Ok(Search::Found(found));
+            return Ok(Ok(Search::Found(found)));
         }
         if in_use.is_none() && tally.in_use >= CROWDED {
-            return Ok(Search::Crowded);
+            return Ok(Ok(Search::Crowded));
         }
     }
-    Err(tally.into_error(wanted, found.len()))
+    tally.found = found.len();
+    Ok(Err(tally))
 }
 
 fn take(walk: &mut Walk, candidate: Candidate, wanted: &Wanted) -> Result<Taken, PortError> {
@@ -230,7 +259,7 @@ impl Tally {
         self.found + self.reserved + self.in_use >= self.wanted
     }
 
-    fn into_error(mut self, wanted: &Wanted, found: usize) -> Error {
+    fn into_error(self, wanted: &Wanted) -> Error {
         let only = wanted
             .wish
             .preferred
@@ -245,7 +274,6 @@ impl Tally {
                 _ => Error::Port(PortError::Denied { port }),
             };
         }
-        self.found = found;
         Error::NoFreePort(Box::new(self))
     }
 }

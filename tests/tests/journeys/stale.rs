@@ -70,15 +70,15 @@ fn with_the_machine() {
 
 #[test]
 fn makes_room_in_a_full_range() {
-    let (env, ports) = (TestEnv::new(), Ports::claim(2));
+    let (env, ports) = (TestEnv::new(), Ports::claim(40));
     let mut child = env.bystander();
     let line = format!("reserve {}", ports.range());
-    env.pk(format!("{line} --count 2 --pid {}", child.id()))
+    env.pk(format!("{line} --count 40 --pid {}", child.id()))
         .ok();
     env.pk(&line).refused(3);
     child.kill().unwrap();
     child.wait().unwrap();
-    env.pk(format!("{line} --count 2")).ok();
+    env.pk(format!("{line} --count 40")).ok();
 }
 
 #[test]
