@@ -12,6 +12,7 @@ mod crash;
 mod files;
 mod hold;
 mod journeys;
+mod manual;
 mod model;
 mod readme;
 mod run;

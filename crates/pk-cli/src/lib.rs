@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod completing;
 mod env_vars;
 mod error;
 mod exit_code;
@@ -39,6 +40,9 @@ pub fn run(
             Ok(()) => 0,
             Err(error) => code(error.kind()),
         };
+    }
+    if completing::answer(&arguments) {
+        return 0;
     }
     let answer = args::parse(arguments).and_then(|cli| {
         let environment = env_vars::read(environment)?;

@@ -1,9 +1,11 @@
 //! What the user can say. Never does anything with it: parsing makes no system call.
 
 mod backup;
+mod completions;
 mod env;
 mod gc;
 mod json;
+mod man;
 mod release;
 mod reserve;
 mod run;
@@ -23,9 +25,11 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use portkeeper::{Settings, ttl};
 
 pub(crate) use backup::Backup;
+pub(crate) use completions::{Completions, Shell};
 pub(crate) use env::Env;
 pub(crate) use gc::Gc;
 pub(crate) use json::{Json, Set as JsonSet};
+pub(crate) use man::Man;
 pub(crate) use release::Release;
 pub(crate) use reserve::Reserve;
 pub(crate) use run::{Program, Run, Take};
@@ -130,6 +134,15 @@ pub(crate) enum Command {
     /// See and take back changes of files
     #[command(subcommand)]
     Backup(Backup),
+    /// Teach a shell to complete commands, options, and live ports
+    Completions(Completions),
+    /// Print the manual
+    Man(Man),
+}
+
+/// The whole command line, as help, completions and manual pages show it.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()))
 }
 
 /// Parses the arguments; help and the version are printed here.
@@ -137,8 +150,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Error> {
     let called = arguments
         .get(1)
         .map(|word| word.to_string_lossy().into_owned());
-    let mut command = Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()));
-    let parsed = command
+    let parsed = definition()
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| explain(&error, called.as_deref()))
@@ -180,7 +192,19 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
         .flat_map(str::lines)
         .find_map(|line| line.trim().strip_prefix("tip: "));
     let known = [
-        "reserve", "run", "take", "release", "status", "why", "wait", "gc", "env", "json", "backup",
+        "reserve",
+        "run",
+        "take",
+        "release",
+        "status",
+        "why",
+        "wait",
+        "gc",
+        "env",
+        "json",
+        "backup",
+        "completions",
+        "man",
     ];
     let hint = match (tip, called.filter(|word| known.contains(word))) {
         (Some(tip), _) => tip.to_owned(),

@@ -1,17 +1,20 @@
 //! The arguments of `release`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use portkeeper::{Host, Port, Protocol};
+
+use crate::completing;
 
 /// Ends reservations and frees what is held; when it returns the ports are free.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
 pub(crate) struct Release {
     /// The ports
-    #[arg(value_name = "PORT", group = "which", num_args = 1.., allow_negative_numbers = true)]
+    #[arg(value_name = "PORT", group = "which", num_args = 1.., allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
     pub(crate) ports: Vec<Port>,
     /// All of yours with this label
-    #[arg(long, group = "which")]
+    #[arg(long, group = "which", add = ArgValueCandidates::new(completing::owners))]
     pub(crate) owner: Option<String>,
     /// All of yours
     #[arg(long, group = "which")]

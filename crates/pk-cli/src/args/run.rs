@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use portkeeper::launch::{HandOver, Launch};
 use portkeeper::{Port, ttl};
 
 use super::Wish;
+use crate::completing;
 
 /// Runs a command on a port that nobody else can take at any moment: not before the command binds
 /// it, and not while it starts again. The port is in PORT, and wherever {port} stands in an
@@ -40,7 +42,7 @@ Examples:
 #[command(after_help = TAKE_EXAMPLES)]
 pub(crate) struct Take {
     /// The port
-    #[arg(value_name = "PORT")]
+    #[arg(value_name = "PORT", add = ArgValueCandidates::new(completing::ports))]
     pub(crate) port: Port,
     #[command(flatten)]
     pub(crate) program: Program,

@@ -1,16 +1,19 @@
 //! The arguments of `status`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use portkeeper::{Port, Protocol};
+
+use crate::completing;
 
 /// Shows who has which port: a table on a terminal, JSON on a pipe.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Only these ports
-    #[arg(value_name = "PORT", allow_negative_numbers = true)]
+    #[arg(value_name = "PORT", allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
     pub(crate) ports: Vec<Port>,
     /// Only those with this label
-    #[arg(long)]
+    #[arg(long, add = ArgValueCandidates::new(completing::owners))]
     pub(crate) owner: Option<String>,
     /// Only those for this protocol: tcp, udp, or both
     #[arg(long, value_name = "PROTOCOL")]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use portkeeper::{Host, Port, ttl};
+
+use crate::completing;
 
 /// Waits until a server could start on a port, or until one listens there. Says nothing (unless
 /// --format is given) and ends with 0; with 1, and a word about what is there, if the time is over.
@@ -12,7 +15,7 @@ use portkeeper::{Host, Port, ttl};
 #[command(after_help = EXAMPLES, group = clap::ArgGroup::new("goal").required(true).multiple(false))]
 pub(crate) struct Wait {
     /// The port
-    #[arg(value_name = "PORT", allow_negative_numbers = true)]
+    #[arg(value_name = "PORT", allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
     pub(crate) port: Port,
     /// Until nothing is in the way of a server
     #[arg(long, group = "goal")]

@@ -1,7 +1,10 @@
 //! The arguments of `why`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use portkeeper::Port;
+
+use crate::completing;
 
 /// Tells all that is known about a port: who reserved it, holds it, listens on it or is connected
 /// through it, what the kernel still keeps of it, what is special about its number; and what helps.
@@ -10,7 +13,7 @@ use portkeeper::Port;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Why {
     /// The port
-    #[arg(value_name = "PORT", allow_negative_numbers = true)]
+    #[arg(value_name = "PORT", allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
     pub(crate) port: Port,
 }
 

@@ -2,9 +2,11 @@
 //! what is printed.
 
 mod backup;
+mod completions;
 mod env;
 mod gc;
 mod json;
+mod man;
 mod release;
 mod reserve;
 mod run;
@@ -33,7 +35,11 @@ pub(crate) fn run(
     let Cli { global, command } = cli;
     output::set_up(global.color, global.quiet);
     logging::set_up(global.verbose, environment.log.as_deref())?;
-    environment.warn();
+    match &command {
+        Command::Completions(args) => return completions::run(args),
+        Command::Man(args) => return man::run(args),
+        _ => environment.warn(),
+    }
     let Environment {
         settings, search, ..
     } = environment;
@@ -50,6 +56,7 @@ pub(crate) fn run(
         Command::Env(args) => env::run(&args, &keeper, global.format),
         Command::Json(args) => json::run(&args, &keeper, global.format),
         Command::Backup(args) => backup::run(&args, &keeper, global.format),
+        Command::Completions(_) | Command::Man(_) => Ok(()), // answered above, without a registry
     }
 }
 
