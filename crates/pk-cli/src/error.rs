@@ -4,8 +4,9 @@
 use std::error::Error as _;
 use std::io;
 
+use portkeeper::fs::folder::Trust;
 use portkeeper::fs::lock;
-use portkeeper::{Error as Cause, ErrorKind, config, registry};
+use portkeeper::{Error as Cause, ErrorKind, config, registry, setup};
 
 use crate::exit_code::code;
 use crate::output;
@@ -125,7 +126,6 @@ pub fn chain(cause: &Cause) -> String {
 
 /// What helps.
 fn hint(cause: &Cause) -> String {
-    use registry::Error as Reg;
     match cause {
         Cause::NoFreePort(tally) if tally.all_denied() => PRIVILEGED.into(),
         Cause::NoFreePort(tally) if tally.reserved > 0 => {
@@ -150,26 +150,8 @@ fn hint(cause: &Cause) -> String {
         Cause::ProgramRuns { port, .. } => format!("portkeeper release {port} ends it"),
         Cause::NotYours { .. } => "only that user, or root, can release it".into(),
         Cause::HolderSilent { port, .. } => format!("portkeeper release --force {port}"),
-        Cause::Registry(Reg::Lock(lock::Error::Timeout { holder, .. })) => match holder {
-            Some(holder) => format!(
-                "see what process {} is doing, or wait longer: --lock-timeout 60s",
-                holder.pid
-            ),
-            None => "wait longer: --lock-timeout 60s".into(),
-        },
-        Cause::Registry(Reg::Foreign { .. }) => {
-            "update portkeeper, or name another file with --registry".into()
-        }
-        Cause::Registry(Reg::Shared { .. }) => {
-            "keep the registry in a folder that only you can write to, with --registry".into()
-        }
-        Cause::Registry(Reg::TooLarge { path, .. }) => {
-            format!(
-                "move {} away, or name another file with --registry",
-                path.display()
-            )
-        }
-        Cause::Registry(_) => "name another file with --registry or PORTKEEPER_REGISTRY".into(),
+        Cause::Registry(error) => registry_hint(error),
+        Cause::Setup(error) => setup_hint(error),
         Cause::Port(portkeeper::PortError::Denied { .. }) => PRIVILEGED.into(),
         Cause::Port(portkeeper::PortError::NotLocal { .. }) => {
             "ip address lists this machine's addresses; 127.0.0.1 is always one".into()
@@ -194,6 +176,70 @@ fn hint(cause: &Cause) -> String {
 }
 
 const PRIVILEGED: &str = "take a port from 1024 on, or run this as root";
+
+/// Whose registry to use instead, or how to make the one that was meant.
+fn registry_hint(error: &registry::Error) -> String {
+    use registry::Error;
+    let hint = match error {
+        Error::Lock(lock::Error::Timeout { holder, .. }) => match holder {
+            Some(holder) => {
+                return format!(
+                    "see what process {} is doing, or wait longer: --lock-timeout 60s",
+                    holder.pid
+                );
+            }
+            None => "wait longer: --lock-timeout 60s",
+        },
+        Error::Lock(lock::Error::Io { action: "lock", .. }) => {
+            "name a file on a file system that has locks, with --registry"
+        }
+        Error::Foreign { .. } => "update portkeeper, or name another file with --registry",
+        Error::Shared { trust, .. } => match trust {
+            Trust::Sticky | Trust::Everybody => {
+                "sudo portkeeper setup --machine makes a registry that all users share"
+            }
+            Trust::Group { .. } => {
+                "portkeeper setup --group GROUP DIR makes one that the group shares"
+            }
+            _ => "keep the registry in a folder that only you can write to, with --registry",
+        },
+        Error::NotMachineWide { .. } => "sudo portkeeper setup --machine mends it",
+        Error::FileSystem { .. } => "name a file on a local file system with --registry",
+        Error::Quota { .. } => "portkeeper release --mine gives back all of yours",
+        Error::TooLarge { path, .. } => {
+            return format!(
+                "move {} away, or name another file with --registry",
+                path.display()
+            );
+        }
+        _ => "name another file with --registry or PORTKEEPER_REGISTRY",
+    };
+    hint.into()
+}
+
+fn setup_hint(error: &setup::Error) -> String {
+    use setup::Error;
+    let hint = match error {
+        Error::NotRoot => "sudo portkeeper setup --machine",
+        Error::NoGroup { .. } => {
+            "getent group lists them; one from elsewhere is given by its number"
+        }
+        Error::NotMember { name } => {
+            return format!(
+                "sudo usermod -aG {} $USER, and log in again",
+                output::printable(name)
+            );
+        }
+        Error::InTheWay { .. } => "take it out of the way, or name another folder",
+        Error::FileSystem { .. } => "name a folder on a local file system",
+        Error::StillReserved { .. } => {
+            "portkeeper status shows by whom; --force removes it all the same"
+        }
+        Error::Registry(error) => return registry_hint(error),
+        _ => "see that the folder above it is there and yours to change",
+    };
+    hint.into()
+}
 
 fn config_hint(error: &config::Error) -> String {
     use config::{Error, ErrorKind};

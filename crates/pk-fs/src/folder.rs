@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::access::Access;
 use crate::sys::accounts;
 
 /// Why a folder can't be used.
@@ -78,21 +79,58 @@ impl Folder {
         } else {
             path
         };
+        Folder::open_at(CWD, path, path.into(), OFlags::empty())
+    }
+
+    /// Opens the folder `name` in this one. It may not be a symlink.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_in(&self, name: impl AsRef<Path>) -> Result<Folder, Error> {
+        let name = name.as_ref();
+        Folder::open_at(self.as_fd(), name, self.path.join(name), OFlags::NOFOLLOW)
+    }
+
+    /// Opens the folder `name` in this one, and makes it where it is missing: whatever the umask,
+    /// for those that `access` says.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be made or opened.
+    pub fn ensure_in(&self, name: impl AsRef<Path>, access: Access) -> Result<Folder, Error> {
+        let name = name.as_ref();
+        match self.open_in(name) {
+            Err(Error::Missing { .. }) => {}
+            answer => return answer,
+        }
+        make(self.as_fd(), name, access.of_folder()).map_err(|source| Error::Io {
+            action: "create",
+            path: self.path.join(name),
+            source: source.into(),
+        })?;
+        self.open_in(name)
+    }
+
+    fn open_at(
+        base: BorrowedFd<'_>,
+        name: &Path,
+        path: PathBuf,
+        also: OFlags,
+    ) -> Result<Folder, Error> {
         let failed = |action, source: Errno| match source {
-            Errno::NOENT => Error::Missing { path: path.into() },
+            Errno::NOENT => Error::Missing { path: path.clone() },
             _ => Error::Io {
                 action,
-                path: path.into(),
+                path: path.clone(),
                 source: source.into(),
             },
         };
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-        let descriptor = rustix::fs::openat(CWD, path, flags, Mode::empty())
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | also;
+        let descriptor = rustix::fs::openat(base, name, flags, Mode::empty())
             .map_err(|source| failed("open", source))?;
         let stat = rustix::fs::fstat(&descriptor).map_err(|source| failed("examine", source))?;
         Ok(Folder {
             descriptor,
-            path: path.into(),
+            path,
             stat,
         })
     }
@@ -113,19 +151,11 @@ impl Folder {
         {
             Folder::ensure(parent)?;
         }
-        let failed = |source: Errno| Error::Io {
+        make(CWD, path, Access::Owner.of_folder()).map_err(|source| Error::Io {
             action: "create",
             path: path.into(),
             source: source.into(),
-        };
-        match rustix::fs::mkdirat(CWD, path, Mode::RWXU) {
-            // A umask may have taken away even the owner's own rights.
-            Ok(()) => rustix::fs::chmodat(CWD, path, Mode::RWXU, rustix::fs::AtFlags::empty())
-                .map_err(failed)?,
-            // Somebody was faster.
-            Err(Errno::EXIST) => {}
-            Err(source) => return Err(failed(source)),
-        }
+        })?;
         Folder::open(path)
     }
 
@@ -141,6 +171,12 @@ impl Folder {
         self.stat.st_uid
     }
 
+    /// Its mode: permissions, and the setgid and sticky bits.
+    #[must_use]
+    pub fn mode(&self) -> u32 {
+        self.stat.st_mode & 0o7777
+    }
+
     /// Who else may write in it.
     #[must_use]
     pub fn trust(&self) -> Trust {
@@ -152,6 +188,17 @@ impl Folder {
 impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+/// Makes a folder; one that is there is fine.
+fn make(base: BorrowedFd<'_>, path: &Path, mode: Mode) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(base, path, mode) {
+        // A umask may have taken away even the owner's own rights.
+        Ok(()) => rustix::fs::chmodat(base, path, mode, AtFlags::empty()),
+        // Somebody was faster.
+        Err(Errno::EXIST) => Ok(()),
+        failed => failed,
     }
 }
 

@@ -7,12 +7,14 @@
 //! * [`lock`] – an exclusive lock on a file beside the data (a *sidecar*), with a deadline, and the
 //!   name of whoever holds it when the deadline passes;
 //! * [`live`] – a lock that a process keeps for life, so that others can tell that it lives;
-//! * [`folder`] – a directory held open, and the question who else may write in it;
+//! * [`folder`] – a directory held open, and the question who else may write in it; [`access`] – who
+//!   may use what is made in it; [`file_system`] – whether locks in it can be relied on;
 //! * [`replace`] – new bytes for a file, all or nothing: *volatile* (no fsync, for data that a
 //!   reboot voids) or *durable* (fsync, mode, owner, extended attributes and symlinks kept);
 //! * [`stage`] – a private place beside a file for the bytes to come.
 //!
 //! ```
+//! use pk_fs::access::Access;
 //! use pk_fs::folder::Folder;
 //! use pk_fs::lock::{LockFile, Wait};
 //! use pk_fs::replace::{self, Onto};
@@ -22,13 +24,15 @@
 //! let folder = Folder::ensure(&home.join("state"))?;
 //! let lock = LockFile::sidecar(home.join("state/data.json.lock"));
 //! lock.exclusive(Wait::UpTo(std::time::Duration::from_secs(10)), |locked| {
-//!     replace::volatile(&folder, "data.json".as_ref(), b"{}", Onto::Nothing, || locked.is_current())
+//!     replace::volatile(&folder, "data.json".as_ref(), b"{}", Onto::Nothing(Access::Owner), || locked.is_current())
 //! })??;
 //! assert_eq!(std::fs::read(home.join("state/data.json"))?, b"{}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod file_system;
 pub mod folder;
 pub mod live;
 pub mod lock;

@@ -14,6 +14,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::access::Access;
 use crate::folder::Folder;
 
 /// A file that is locked for as long as this value, or a copy of its descriptor, is open.
@@ -33,14 +34,14 @@ pub enum Life {
 }
 
 impl LiveFile {
-    /// Creates `name` (mode 0600) in `folder` and locks it.
+    /// Creates `name` in `folder` and locks it.
     ///
     /// # Errors
     /// The system's reason; `AlreadyExists` where there is such a file.
-    pub fn create(folder: &Folder, name: &Path) -> io::Result<LiveFile> {
+    pub fn create(folder: &Folder, name: &Path, access: Access) -> io::Result<LiveFile> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
+        let mode = access.of_file();
         let file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
         rustix::fs::fchmod(&file, mode)?;
         let mut lock = fd_lock::RwLock::new(file);
@@ -72,15 +73,25 @@ impl AsFd for LiveFile {
     }
 }
 
-/// Whether somebody has `name` in `folder` locked.
+/// Whether somebody has `name` in `folder` locked. Of what is there only a file of the user `of`, if
+/// one is given, tells anything; anything else might have been put there by anybody.
 #[must_use]
-pub fn life(folder: &Folder, name: &Path) -> Life {
+pub fn life(folder: &Folder, name: &Path, of: Option<u32>) -> Life {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
         Err(Errno::NOENT) => return Life::Free,
+        // A symlink; a socket.
+        Err(Errno::LOOP | Errno::NXIO) if of.is_some() => return Life::Free,
         Err(_) => return Life::Unknown,
     };
+    if let Some(uid) = of {
+        match rustix::fs::fstat(&file) {
+            Ok(found) if found.st_uid == uid => {}
+            Ok(_) => return Life::Free,
+            Err(_) => return Life::Unknown,
+        }
+    }
     // A shared lock, so that two who ask at the same moment do not take each other for the holder.
     let lock = fd_lock::RwLock::new(file);
     match lock.try_read() {
@@ -110,18 +121,20 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         let name = Path::new("k3v9");
-        assert_eq!(life(&folder, name), Life::Free);
-        let live = LiveFile::create(&folder, name).unwrap();
-        assert_eq!(life(&folder, name), Life::Held);
+        assert_eq!(life(&folder, name, None), Life::Free);
+        let live = LiveFile::create(&folder, name, Access::Owner).unwrap();
+        assert_eq!(life(&folder, name, None), Life::Held);
         assert_eq!(
-            LiveFile::create(&folder, name).unwrap_err().kind(),
+            LiveFile::create(&folder, name, Access::Owner)
+                .unwrap_err()
+                .kind(),
             io::ErrorKind::AlreadyExists
         );
         let copy = rustix::io::dup(&live).unwrap();
         drop(live);
-        assert_eq!(life(&folder, name), Life::Held);
+        assert_eq!(life(&folder, name, None), Life::Held);
         drop(copy);
-        assert_eq!(life(&folder, name), Life::Free);
+        assert_eq!(life(&folder, name, None), Life::Free);
         remove(&folder, name).unwrap();
         remove(&folder, name).unwrap();
     }

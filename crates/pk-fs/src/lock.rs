@@ -26,9 +26,9 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use tracing::debug;
@@ -119,12 +119,24 @@ pub struct LockFile<'f> {
     name: PathBuf,
     path: PathBuf,
     kind: Kind,
+    whose: Whose,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sidecar,
     Data,
+}
+
+/// Whose a file may be that is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This user's, or root's.
+    Mine,
+    /// Root's alone.
+    Roots,
+    /// Anybody's who could put it there: nobody else can in a folder of people who trust each other.
+    Anybodys,
 }
 
 /// A lock that is held, for as long as the closure given to [`LockFile::exclusive`] runs.
@@ -145,6 +157,7 @@ impl LockFile<'static> {
             name: path.clone(),
             path,
             kind: Kind::Sidecar,
+            whose: Whose::Mine,
         }
     }
 }
@@ -153,16 +166,17 @@ impl<'f> LockFile<'f> {
     /// The lock file `name` in an open folder, created (mode 0600) when it is first locked.
     #[must_use]
     pub fn sidecar_in(folder: &'f Folder, name: impl AsRef<Path>) -> Self {
-        Self::within(folder, name.as_ref(), Kind::Sidecar)
+        Self::within(folder, name.as_ref(), Kind::Sidecar, Whose::Mine)
     }
 
-    /// The existing file `name` in an open folder, opened for reading only.
+    /// The existing file `name` in an open folder, opened for reading only, which is enough to lock
+    /// it.
     #[must_use]
-    pub fn data_in(folder: &'f Folder, name: impl AsRef<Path>) -> Self {
-        Self::within(folder, name.as_ref(), Kind::Data)
+    pub fn data_in(folder: &'f Folder, name: impl AsRef<Path>, whose: Whose) -> Self {
+        Self::within(folder, name.as_ref(), Kind::Data, whose)
     }
 
-    fn within(folder: &'f Folder, name: &Path, kind: Kind) -> Self {
+    fn within(folder: &'f Folder, name: &Path, kind: Kind, whose: Whose) -> Self {
         use std::os::fd::AsFd;
         let path = folder.path().join(name);
         LockFile {
@@ -170,6 +184,7 @@ impl<'f> LockFile<'f> {
             name: name.into(),
             path,
             kind,
+            whose,
         }
     }
 
@@ -177,7 +192,7 @@ impl<'f> LockFile<'f> {
     ///
     /// # Errors
     /// [`Error::Timeout`] when somebody else holds it too long, [`Error::Unsafe`] when what is
-    /// there is not a regular file with one link that belongs to this user or root,
+    /// there is not a regular file with one link that belongs to the right user,
     /// [`Error::Missing`] for a data file that is not there, [`Error::Reentrant`] inside its own
     /// `work`.
     pub fn exclusive<T>(
@@ -284,7 +299,12 @@ impl<'f> LockFile<'f> {
         if stat.st_nlink > 1 {
             return Err(self.distrust(format!("a file with {} hard links", stat.st_nlink)));
         }
-        if stat.st_uid != geteuid().as_raw() && stat.st_uid != 0 {
+        let is_right = match self.whose {
+            Whose::Mine => stat.st_uid == geteuid().as_raw() || stat.st_uid == 0,
+            Whose::Roots => stat.st_uid == 0,
+            Whose::Anybodys => true,
+        };
+        if !is_right {
             return Err(self.distrust(format!("a file of another user (uid {})", stat.st_uid)));
         }
         Ok(())
@@ -334,6 +354,26 @@ impl Locked<'_> {
             Ok(now) => Ok((now.st_dev, now.st_ino) == (self.stat.st_dev, self.stat.st_ino)),
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives the file the time of now if it is a day old, so that those who tidy up old files leave
+    /// it. If that can't be done, and it is removed, the next one makes another.
+    pub fn freshen(&self) {
+        const DAY: i64 = 86_400;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs() as i64);
+        if now - self.stat.st_mtime > DAY {
+            let time = Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            };
+            let times = Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            let refreshed = rustix::fs::futimens(self.file, &times);
+            debug!(path = %self.lock.path.display(), ?refreshed, "the lock file was old");
         }
     }
 

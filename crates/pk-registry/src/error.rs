@@ -3,7 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use pk_fs::file_system::FileSystem;
+use pk_fs::folder::Trust;
 use pk_fs::{folder, lock, replace};
+
+use crate::transaction::QUOTA;
 
 /// Why a registry could not be read or changed. In every case it is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +23,36 @@ pub enum Error {
     #[error(transparent)]
     Replace(#[from] replace::Error),
     /// Others could forge, replace or delete it where it is.
-    #[error("folder {} of the registry {why}", folder.display())]
+    #[error("folder {} of the registry {}", folder.display(), who_may(*trust))]
     Shared {
         /// The folder.
         folder: PathBuf,
-        /// Who else may do what in it.
+        /// Who else may write in it.
+        trust: Trust,
+    },
+    /// The folder of a machine-wide registry is not as `setup` makes it.
+    #[error("folder {} holds no machine-wide registry: {why}", folder.display())]
+    NotMachineWide {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
         why: String,
+    },
+    /// Users share it where locks can't be relied on.
+    #[error("folder {} of a shared registry is on {found}", folder.display())]
+    FileSystem {
+        /// The folder.
+        folder: PathBuf,
+        /// What it is on.
+        found: FileSystem,
+    },
+    /// The user has as many reservations as one may have in a registry that is shared.
+    #[error("uid {uid} has {} reservations in {}, the most that a user may have", QUOTA, path.display())]
+    Quota {
+        /// The registry.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
     },
     /// What is at its path is no file of ours.
     #[error("registry {} is {what}", path.display())]
@@ -66,4 +94,42 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn not_safe(path: PathBuf, what: &str) -> Error {
+        Error::Unsafe {
+            path,
+            what: what.into(),
+        }
+    }
+
+    pub(crate) fn too_large(path: PathBuf, bytes: u64, most: u64) -> Error {
+        Error::TooLarge {
+            path,
+            what: format!("{bytes} bytes, at most {most}"),
+        }
+    }
+}
+
+fn who_may(trust: Trust) -> String {
+    match trust {
+        Trust::Private => "is private".into(),
+        Trust::Everybody => "is writable by everybody".into(),
+        Trust::Sticky => "is shared by all users (sticky)".into(),
+        Trust::Group { gid, .. } => {
+            format!(
+                "is writable by group {gid}, without the setgid bit that makes its files theirs"
+            )
+        }
+        Trust::Foreign { uid } => format!("belongs to another user (uid {uid})"),
+    }
 }

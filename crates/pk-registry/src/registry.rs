@@ -4,28 +4,36 @@
 //! Reading takes no lock and needs no right to write: the file is replaced by rename, so there is
 //! always a whole one. Changing locks `<name>.lock` and then the file itself, reads it once, lets a
 //! closure work on it, and replaces it, volatile: after a reboot every entry is void anyway.
+//!
+//! A machine-wide registry has one lock, which is root's, and a file for each user, which that user
+//! alone writes and all read.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use pk_core::Machine;
-use pk_fs::folder::{self, Folder, Trust};
-use pk_fs::lock::{self, LockFile, Locked, Wait};
-use pk_fs::replace::{self, Onto};
-use pk_fs::utc;
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::Errno;
+use pk_fs::lock::Wait;
+use pk_fs::replace;
 use tracing::debug;
 
 use crate::error::Error;
-use crate::format::{Document, MOST_BYTES, MOST_ENTRIES, Purpose, Unreadable};
+use crate::format::Purpose;
 use crate::liveness::Witness;
 use crate::reservation::Lease;
 use crate::snapshot::{self, Sharing, Snapshot, Warning};
 use crate::transaction::Transaction;
+
+mod change;
+mod shard;
+mod site;
+
+use change::Change;
+pub(crate) use shard::{Rights, Shard};
+pub(crate) use site::Site;
 
 /// Where and when a registry is looked at.
 #[derive(Debug, Clone)]
@@ -83,11 +91,9 @@ pub struct Updated<T> {
 /// How often a change starts over when somebody interferes who does not ask for the lock.
 const ATTEMPTS: usize = 100;
 
-/// How many unreadable registries are kept.
-const KEPT_ASIDE: usize = 5;
-
 impl Registry {
-    /// The registry in the file of this path.
+    /// The registry at this path: a file, or with a slash at its end the folder of a machine-wide one,
+    /// in which each user has a file.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Registry {
         Registry { path: path.into() }
@@ -102,8 +108,9 @@ impl Registry {
     /// What it says. A file, or a folder, that is not there is an empty registry.
     ///
     /// # Errors
-    /// [`Error::Unsafe`], [`Error::Shared`], [`Error::TooLarge`], [`Error::Foreign`] when a newer
-    /// version does not allow this one to read it, [`Error::Io`].
+    /// [`Error::Unsafe`], [`Error::Shared`], [`Error::NotMachineWide`], [`Error::FileSystem`],
+    /// [`Error::TooLarge`], [`Error::Foreign`] when a newer version does not allow this one to read
+    /// it, [`Error::Io`].
     pub fn read(&self, here: &Here) -> Result<Snapshot, Error> {
         let mut snapshot = Snapshot {
             path: self.path.clone(),
@@ -111,30 +118,25 @@ impl Registry {
             entries: Vec::new(),
             warnings: Vec::new(),
         };
-        for shard in self.shards() {
-            let Some(bytes) = self.load(shard)? else {
-                continue;
-            };
-            if bytes.is_empty() {
-                snapshot.warnings.push(Warning::Empty {
-                    path: self.path.clone(),
-                });
-                continue;
-            }
-            match Document::parse(&bytes, Purpose::Read) {
-                Ok(document) => {
-                    let witness = Witness::new(&self.path, &here.machine);
-                    snapshot
-                        .entries
-                        .extend(snapshot::list(&document, here, &witness));
-                }
-                Err(unreadable) => {
-                    let reason = self.corrupt(unreadable)?;
-                    let path = self.path.clone();
-                    snapshot.warnings.push(Warning::Unreadable { path, reason });
-                }
-            }
-        }
+        let Some(site) = Site::open(self)? else {
+            return Ok(snapshot);
+        };
+        let (pages, warnings) = site.pages(here)?;
+        let (shards, more) = Shard::parse_all(&site, &pages, here, Purpose::Read)?;
+        let own = &pages[shards[0].page];
+        let path = site.path_of(&own.name);
+        let about_own = match &shards[0].broken {
+            Some(reason) => Some(Warning::Unreadable {
+                path,
+                reason: reason.clone(),
+            }),
+            None => own.is_empty().then_some(Warning::Empty { path }),
+        };
+        let witness = Witness::new(Some(&site), &here.machine);
+        let list = |shard| snapshot::list(shard, here, &witness);
+        snapshot.sharing = site.sharing;
+        snapshot.entries = shards.iter().flat_map(list).collect();
+        snapshot.warnings = warnings.into_iter().chain(more).chain(about_own).collect();
         Ok(snapshot)
     }
 
@@ -151,36 +153,18 @@ impl Registry {
         here: &Here,
         mut work: impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Updated<T>, E> {
-        let name = self.name()?;
-        let folder = Folder::ensure(self.folder()).map_err(Error::from)?;
-        self.check(&folder)?;
-        let sidecar = LockFile::sidecar_in(&folder, suffixed(name, ".lock"));
-        let data = LockFile::data_in(&folder, name);
+        let site = Site::ensure(self)?;
         let begun = Instant::now();
         let left = || match wait {
             Wait::UpTo(time) => Wait::UpTo(time.saturating_sub(begun.elapsed())),
             Wait::Never => Wait::Never,
         };
         for _ in 0..ATTEMPTS {
-            let mut once = |side: &Locked<'_>, file: Option<&Locked<'_>>| {
-                Change {
-                    registry: self,
-                    folder: &folder,
-                    name,
-                    here,
-                    side,
-                    file,
-                }
-                .make(&mut work)
-            };
-            let attempt = sidecar.exclusive(left(), |side| {
-                match data.exclusive(left(), |file| once(side, Some(file))) {
-                    Err(lock::Error::Missing { .. }) => once(side, None),
-                    Err(error) => Err(Error::from(error).into()),
-                    Ok(made) => made,
-                }
-            });
-            match attempt.map_err(Error::from)?? {
+            let made = site.exclusive(left, |locks| {
+                let site = &site;
+                Change { site, here, locks }.make(&mut work)
+            })?;
+            match made {
                 Some(updated) => return Ok(updated),
                 None => debug!(path = %self.path.display(), "the registry was replaced, again"),
             }
@@ -201,17 +185,17 @@ impl Registry {
         here: &Here,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let bytes = self.load(&self.path)?.unwrap_or_default();
-        let document = match Document::parse(&bytes, Purpose::Read) {
-            Ok(document) => document,
-            Err(_) if bytes.is_empty() => Document::default(),
-            Err(unreadable) => {
-                self.corrupt(unreadable)?;
-                Document::default()
-            }
+        let site = Site::open(self)?;
+        let mut pages = Vec::new();
+        if let Some(site) = &site {
+            pages = site.pages(here)?.0;
+        }
+        let shards = match &site {
+            Some(site) => Shard::parse_all(site, &pages, here, Purpose::Read)?.0,
+            None => vec![Shard::none()],
         };
-        let witness = Witness::new(&self.path, &here.machine);
-        work(&mut Transaction::new(document, here, &witness, &self.path))
+        let witness = Witness::new(site.as_ref(), &here.machine);
+        work(&mut Transaction::new(shards, here, &witness, self))
     }
 
     /// Removes what killed processes left beside the registry; returns how many files.
@@ -220,243 +204,89 @@ impl Registry {
     /// As [`Registry::update`].
     pub fn sweep_leftovers(&self, wait: Wait, here: &Here) -> Result<usize, Error> {
         // A registry that was never written has nothing beside it, and gets nothing.
-        let folder = match Folder::open(self.folder()) {
-            Err(folder::Error::Missing { .. }) => return Ok(0),
-            folder => folder?,
+        let Some(site) = Site::open(self)? else {
+            return Ok(0);
         };
-        let name = self.name()?;
         let swept = self.update(wait, here, |transaction| {
-            let failed = |source| self.failed("sweep beside", source);
-            let files = replace::sweep(&folder, name).map_err(failed)?;
-            Ok::<_, Error>(files + transaction.sweep_liveness().map_err(failed)?)
+            let failed = || Error::io("sweep beside", self.path.clone());
+            let mut files = transaction.sweep_liveness().map_err(failed())?;
+            for name in site.written_by(here)? {
+                files += replace::sweep(&site.folder, &name).map_err(failed())?;
+            }
+            Ok::<_, Error>(files)
         })?;
         Ok(swept.value)
     }
 
-    /// The files whose entries make up the registry; the first is the one that this user writes.
-    fn shards(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(self.path.as_path())
+    /// What the registry is like now, for one stat(2); `None` if it is not there.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Stamp> {
+        fs::symlink_metadata(&self.path)
+            .ok()
+            .map(|it| Stamp::of(&it))
     }
 
-    fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
-    }
-
-    fn name(&self) -> Result<&OsStr, Error> {
-        let distrust = || Error::Unsafe {
-            path: self.path.clone(),
-            what: "not a file name".into(),
-        };
-        self.path.file_name().ok_or_else(distrust)
-    }
-
-    /// Only a folder in which nobody else can replace files may hold a private registry.
-    fn check(&self, folder: &Folder) -> Result<(), Error> {
-        let why = match folder.trust() {
-            Trust::Private => return Ok(()),
-            Trust::Everybody => "is writable by everybody".into(),
-            Trust::Sticky => "is shared by all users (sticky)".into(),
-            Trust::Group { gid, .. } => format!("is writable by group {gid}"),
-            Trust::Foreign { uid } => format!("belongs to another user (uid {uid})"),
-        };
-        Err(Error::Shared {
-            folder: folder.path().into(),
-            why,
-        })
-    }
-
-    /// The bytes of a shard; `None` if it is not there.
-    fn load(&self, shard: &Path) -> Result<Option<Vec<u8>>, Error> {
-        let folder = match Folder::open(self.folder()) {
-            Err(folder::Error::Missing { .. }) => return Ok(None),
-            folder => folder?,
-        };
-        self.check(&folder)?;
-        let name = shard.file_name().map_or_else(|| self.name(), Ok)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let descriptor = match rustix::fs::openat(&folder, name, flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(self.distrust("a symlink")),
-            Err(Errno::NXIO) => return Err(self.distrust("a socket or a device")),
-            Err(error) => return Err(self.failed("open", error.into())),
-            Ok(descriptor) => descriptor,
-        };
-        let file = std::fs::File::from(descriptor);
-        let stat =
-            rustix::fs::fstat(&file).map_err(|error| self.failed("examine", error.into()))?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Err(self.distrust("a directory")),
-            FileType::Fifo => return Err(self.distrust("a FIFO")),
-            _ => return Err(self.distrust("not a regular file")),
+    /// The same as far as it concerns what this user wrote.
+    #[must_use]
+    pub fn stamp_of(&self, uid: u32) -> Option<Stamp> {
+        if let Ok(Layout::Machine { folder }) = self.layout()
+            && let Ok(found) = fs::symlink_metadata(folder.join(format!("{uid}.json")))
+            && found.uid() == uid
+        {
+            return Some(Stamp::of(&found));
         }
-        self.slurp(&file).map(Some)
+        self.stamp()
     }
 
-    /// Reads a whole file that is never changed in place, in one call.
-    fn slurp(&self, file: &std::fs::File) -> Result<Vec<u8>, Error> {
-        // Not what it was when it was opened: a person may have edited it while we waited.
-        let stat = rustix::fs::fstat(file).map_err(|error| self.failed("examine", error.into()))?;
-        let length = u64::try_from(stat.st_size).unwrap_or(0);
-        if length > MOST_BYTES {
-            return Err(self.too_large(size(length)));
+    fn layout(&self) -> Result<Layout<'_>, Error> {
+        if self.path.as_os_str().as_bytes().ends_with(b"/") {
+            return Ok(Layout::Machine { folder: &self.path });
         }
-        let mut bytes = vec![0; length as usize];
-        let mut done = 0;
-        while done < bytes.len() {
-            match file.read_at(&mut bytes[done..], done as u64) {
-                Ok(0) => break,
-                Ok(more) => done += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.failed("read", error)),
-            }
-        }
-        bytes.truncate(done);
-        Ok(bytes)
+        let name = self.path.file_name();
+        let name = name.ok_or_else(|| Error::not_safe(self.path.clone(), "not a file name"))?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        Ok(Layout::File { folder, name })
     }
+}
 
-    /// The reason why it is corrupt, or the error that it is not ours to touch.
-    fn corrupt(&self, unreadable: Unreadable) -> Result<String, Error> {
-        match unreadable {
-            Unreadable::Corrupt(reason) => Ok(reason),
-            Unreadable::Foreign(what) => Err(Error::Foreign {
-                path: self.path.clone(),
-                what,
-            }),
-            Unreadable::TooMany => Err(self.too_large(format!("more than {MOST_ENTRIES} entries"))),
-        }
-    }
+/// Where the files of a registry are.
+#[derive(Debug, Clone, Copy)]
+enum Layout<'r> {
+    File { folder: &'r Path, name: &'r OsStr },
+    Machine { folder: &'r Path },
+}
 
-    fn too_large(&self, what: String) -> Error {
-        Error::TooLarge {
-            path: self.path.clone(),
-            what,
-        }
-    }
-
-    fn distrust(&self, what: &str) -> Error {
-        Error::Unsafe {
-            path: self.path.clone(),
-            what: what.into(),
-        }
-    }
-
-    fn failed(&self, action: &'static str, source: io::Error) -> Error {
-        Error::Io {
-            action,
-            path: self.path.clone(),
-            source,
+impl<'r> Layout<'r> {
+    fn folder(self) -> &'r Path {
+        match self {
+            Layout::File { folder, .. } | Layout::Machine { folder } => folder,
         }
     }
 }
 
-/// One attempt at a change, under both locks.
-struct Change<'c> {
-    registry: &'c Registry,
-    folder: &'c Folder,
-    name: &'c OsStr,
-    here: &'c Here,
-    side: &'c Locked<'c>,
-    /// The registry file, if there is one.
-    file: Option<&'c Locked<'c>>,
+/// Tells one state of a registry from the next: it is replaced, never changed in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    /// Seconds and nanoseconds since 1970.
+    changed: (i64, i64),
 }
 
-impl Change<'_> {
-    /// `None` when somebody interfered: start over.
-    fn make<T, E: From<Error>>(
-        &self,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<Option<Updated<T>>, E> {
-        let registry = self.registry;
-        let path = registry.path.as_path();
-        let bytes = match self.file {
-            Some(file) => registry.slurp(file.file())?,
-            None => Vec::new(),
-        };
-        let mut warnings = Vec::new();
-        let mut corrupt = None;
-        let document = match Document::parse(&bytes, Purpose::Write) {
-            Ok(document) => document,
-            Err(_) if bytes.is_empty() => Document::default(),
-            Err(unreadable) => {
-                corrupt = Some(registry.corrupt(unreadable)?);
-                Document::default()
-            }
-        };
-        if bytes.is_empty() && self.file.is_some() {
-            warnings.push(Warning::Empty { path: path.into() });
+impl Stamp {
+    fn of(found: &fs::Metadata) -> Stamp {
+        Stamp {
+            file: (found.dev(), found.ino()),
+            changed: (found.mtime(), found.mtime_nsec()),
         }
-        let witness = Witness::new(path, &self.here.machine);
-        let mut transaction = Transaction::new(document, self.here, &witness, path);
-        let value = work(&mut transaction)?;
-        if !transaction.is_changed() && corrupt.is_none() {
-            return Ok(Some(Updated { value, warnings }));
-        }
-        let (document, spent) = transaction.finish();
-        let bytes = document.render();
-        if bytes.len() as u64 > MOST_BYTES {
-            // Written, it would lock everybody out.
-            return Err(registry.too_large(size(bytes.len() as u64)).into());
-        }
-        let committed = match corrupt {
-            None => self.commit(&bytes),
-            Some(reason) => self.begin_anew(&bytes).map(|kept| {
-                warnings.push(Warning::SetAside {
-                    path: path.into(),
-                    reason,
-                    kept,
-                });
-            }),
-        };
-        match committed {
-            Ok(()) => {}
-            Err(replace::Error::Lost { .. }) => return Ok(None),
-            Err(error) => return Err(Error::from(error).into()),
-        }
-        for id in spent {
-            if let Err(error) = witness.remove(&id) {
-                debug!(id, %error, "a liveness file stays");
-            }
-        }
-        Ok(Some(Updated { value, warnings }))
     }
 
-    fn commit(&self, bytes: &[u8]) -> Result<(), replace::Error> {
-        let onto = self
-            .file
-            .map_or(Onto::Nothing, |file| Onto::File(file.stat()));
-        replace::volatile(self.folder, self.name, bytes, onto, || self.is_current())
+    /// Whether a change after this look at it would show. Clocks of file systems tick some hundred
+    /// times a second.
+    #[must_use]
+    pub fn is_settled(self, now: SystemTime) -> bool {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH);
+        now.is_ok_and(|now| now.as_secs() as i64 > self.changed.0 + 1)
     }
-
-    /// Replaces a file that can't be read and keeps it under another name, which is returned.
-    fn begin_anew(&self, bytes: &[u8]) -> Result<PathBuf, replace::Error> {
-        let stamp = format!("{}-{}", utc::stamp(self.here.wall), std::process::id());
-        let mut kept = PathBuf::new();
-        replace::volatile(self.folder, self.name, bytes, Onto::Nothing, || {
-            if !self.is_current()? {
-                return Ok(false);
-            }
-            // The last moment: a full disk has been noticed by now, and left everything in place.
-            kept =
-                replace::set_aside(self.folder, self.name, "corrupt", &stamp, KEPT_ASIDE)?.into();
-            Ok(true)
-        })?;
-        Ok(self.folder.path().join(kept))
-    }
-
-    fn is_current(&self) -> io::Result<bool> {
-        Ok(self.side.is_current()? && self.file.map_or(Ok(true), Locked::is_current)?)
-    }
-}
-
-fn size(bytes: u64) -> String {
-    format!("{bytes} bytes, at most {MOST_BYTES}")
-}
-
-fn suffixed(name: &OsStr, suffix: &str) -> OsString {
-    let mut name = name.to_os_string();
-    name.push(suffix);
-    name
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use pk_core::Port;
+use pk_fs::file_system::FileSystem;
 
-use crate::format::{Document, Entry};
-use crate::registry::Here;
+use crate::format::Entry;
+use crate::registry::{Here, Shard};
 use crate::reservation::Reservation;
 use crate::staleness::{self, Facts, Reason, Verdict};
 
@@ -26,10 +27,25 @@ pub struct Snapshot {
 
 /// Who shares a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Sharing {
     /// One user.
     Private,
+    /// The members of a group, who trust each other: one file that all of them write.
+    Group,
+    /// All users of the machine, who need not trust each other: one file each.
+    Machine,
+}
+
+impl Sharing {
+    /// Its name: `private`, `group`, `machine`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Sharing::Private => "private",
+            Sharing::Group => "group",
+            Sharing::Machine => "machine",
+        }
+    }
 }
 
 /// An entry of a registry.
@@ -78,6 +94,20 @@ pub enum Warning {
         /// Where the old bytes are.
         kept: PathBuf,
     },
+    /// What another user wrote into a machine-wide registry does not count, or not all of it.
+    Ignored {
+        /// That user's file.
+        path: PathBuf,
+        /// Why, or from where on.
+        reason: String,
+    },
+    /// It is on a file system on which locks may not reach everybody.
+    FileSystem {
+        /// Its folder.
+        folder: PathBuf,
+        /// What that is on.
+        found: FileSystem,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -99,12 +129,22 @@ impl fmt::Display for Warning {
                 path.display(),
                 kept.display()
             ),
+            Warning::Ignored { path, reason } => {
+                write!(f, "{} of another user is ignored: {reason}", path.display())
+            }
+            Warning::FileSystem { folder, found } => write!(
+                f,
+                "registry folder {} is on {found}: locks may not hold there, and other machines \
+                 void each other's reservations",
+                folder.display()
+            ),
         }
     }
 }
 
-/// Every entry of a document, typed and judged.
-pub(crate) fn list(document: &Document<'_>, here: &Here, facts: &impl Facts) -> Vec<Listed> {
+/// Every entry of a shard that is believed, typed and judged.
+pub(crate) fn list(shard: &Shard<'_>, here: &Here, facts: &impl Facts) -> Vec<Listed> {
+    let document = &shard.document;
     let rebooted = document.boot_id != here.machine.boot_id;
     let examine = |entry: &Entry<'_>| match entry.reservation() {
         Err(reason) => {
@@ -127,5 +167,10 @@ pub(crate) fn list(document: &Document<'_>, here: &Here, facts: &impl Facts) -> 
             }
         }
     };
-    document.entries.iter().map(examine).collect()
+    let is_believed = |listed: &Listed| match listed {
+        Listed::Sound { reservation, .. } => shard.believes(reservation),
+        Listed::Damaged { .. } => true,
+    };
+    let listed = document.entries.iter().map(examine);
+    listed.filter(is_believed).collect()
 }

@@ -50,7 +50,7 @@ impl std::fmt::Display for Reason {
 /// What is asked of the system, and only when an answer depends on it.
 pub trait Facts {
     /// Whether the liveness file of this reservation is locked.
-    fn life(&self, id: &str) -> Life;
+    fn life(&self, entry: &Reservation) -> Life;
     /// Whether this process lives.
     fn process(&self, process: &ProcessId) -> ProcessState;
 }
@@ -70,7 +70,7 @@ pub fn judge(entry: &Reservation, here: &Machine, now: u64, facts: &impl Facts) 
         Kind::Leased => None,
     };
     if let Some(reason) = keeper
-        && facts.life(&entry.id) == Life::Free
+        && facts.life(entry) == Life::Free
     {
         return Verdict::Stale(reason);
     }
@@ -96,7 +96,7 @@ mod tests {
     struct Told(Life, ProcessState);
 
     impl Facts for Told {
-        fn life(&self, _: &str) -> Life {
+        fn life(&self, _: &Reservation) -> Life {
             self.0
         }
         fn process(&self, _: &ProcessId) -> ProcessState {

@@ -8,15 +8,21 @@ use std::ffi::OsStr;
 use std::ops::Range;
 
 use pk_core::{Host, Port, Protocol};
-use pk_fs::folder;
 use pk_fs::live::LiveFile;
 
 use crate::error::Error;
-use crate::format::{Document, Entry, EntryKey, MOST_ENTRIES};
+use crate::format::{Entry, EntryKey, MOST_ENTRIES};
 use crate::liveness::Witness;
-use crate::registry::Here;
+use crate::registry::{Here, Registry, Rights, Shard};
 use crate::reservation::{Kind, Reservation};
+use crate::snapshot::Sharing;
 use crate::staleness::{self, Reason, Verdict};
+
+/// Where this user's own shard stands.
+const OWN: usize = 0;
+
+/// The most entries of one user in a registry that is shared.
+pub(crate) const QUOTA: usize = 256;
 
 /// About how many of the entries in its way a search looks into.
 const LOOKS: u64 = 8;
@@ -24,23 +30,25 @@ const LOOKS: u64 = 8;
 /// A change of a registry that is being put together.
 #[derive(Debug)]
 pub struct Transaction<'t> {
-    document: Document<'t>,
-    /// The entries, in the order of the file.
+    /// The first is the one that this user's reservations go to.
+    shards: Vec<Shard<'t>>,
+    /// The entries of all, in the order of the files.
     slots: Vec<Slot<'t>>,
     /// Which slots are about which port, sorted: a walk along thousands of candidates looks at
     /// entries only where one may be in the way.
     by_port: Vec<(Port, usize)>,
     here: &'t Here,
     witness: &'t Witness<'t>,
-    path: &'t std::path::Path,
+    registry: &'t Registry,
     ended: Vec<Ended>,
     /// The liveness files that are of no use once this is written.
     spent: Vec<String>,
-    changed: bool,
 }
 
 #[derive(Debug)]
 struct Slot<'t> {
+    /// Which shard it is in.
+    shard: usize,
     /// `None` once it was taken out.
     entry: Option<Entry<'t>>,
     key: Option<EntryKey>,
@@ -69,45 +77,61 @@ pub enum Obstacle {
 
 impl<'t> Transaction<'t> {
     pub(crate) fn new(
-        mut document: Document<'t>,
+        mut shards: Vec<Shard<'t>>,
         here: &'t Here,
         witness: &'t Witness<'t>,
-        path: &'t std::path::Path,
+        registry: &'t Registry,
     ) -> Transaction<'t> {
-        let entries = std::mem::take(&mut document.entries);
+        let entries = |shard: &mut Shard<'t>| std::mem::take(&mut shard.document.entries);
+        let entries: Vec<_> = shards.iter_mut().map(entries).collect();
+        let room = entries.iter().map(Vec::len).sum::<usize>() + 1;
         let mut transaction = Transaction {
-            slots: Vec::with_capacity(entries.len() + 1),
-            by_port: Vec::with_capacity(entries.len() + 1),
-            document,
+            slots: Vec::with_capacity(room),
+            by_port: Vec::with_capacity(room),
+            shards,
             here,
             witness,
-            path,
+            registry,
             ended: Vec::new(),
             spent: Vec::new(),
-            changed: false,
         };
-        let rebooted = transaction.document.boot_id != here.machine.boot_id;
-        transaction.document.boot_id = here.machine.boot_id.clone().into();
-        for entry in entries {
-            if !rebooted {
-                transaction.push(entry);
-            } else if let Ok(reservation) = entry.reservation() {
-                transaction.end(Ended {
-                    reservation,
-                    reason: Reason::Reboot,
-                });
-            }
+        for (shard, entries) in entries.into_iter().enumerate() {
+            transaction.add_all(shard, entries);
         }
         transaction.by_port.sort_unstable();
         transaction
     }
 
-    fn push(&mut self, entry: Entry<'t>) {
+    fn add_all(&mut self, shard: usize, entries: Vec<Entry<'t>>) {
+        let boot_id = &self.here.machine.boot_id;
+        let document = &mut self.shards[shard].document;
+        let rebooted = document.boot_id != *boot_id;
+        document.boot_id = boot_id.clone().into();
+        for entry in entries {
+            if !rebooted {
+                self.push(shard, entry);
+            } else if self.shards[shard].rights == Rights::Write
+                && let Ok(reservation) = entry.reservation()
+            {
+                let reason = Reason::Reboot;
+                self.end(
+                    shard,
+                    Ended {
+                        reservation,
+                        reason,
+                    },
+                );
+            }
+        }
+    }
+
+    fn push(&mut self, shard: usize, entry: Entry<'t>) {
         let key = EntryKey::parse(&entry.key);
         if let Some(port) = key.map(|key| key.port).or_else(|| entry.port()) {
             self.by_port.push((port, self.slots.len()));
         }
         self.slots.push(Slot {
+            shard,
             key,
             entry: Some(entry),
         });
@@ -120,12 +144,8 @@ impl<'t> Transaction<'t> {
         let stride = (self.slots.len() as u64 / LOOKS).max(1);
         for at in self.about(port) {
             let slot = self.by_port[at].1;
-            if self
-                .document
-                .generation
-                .wrapping_add(slot as u64)
-                .is_multiple_of(stride)
-            {
+            let turn = self.shards[OWN].document.generation;
+            if turn.wrapping_add(slot as u64).is_multiple_of(stride) {
                 if self.look_into(slot, host, protocol).is_some() {
                     return true;
                 }
@@ -170,10 +190,14 @@ impl<'t> Transaction<'t> {
             let key = entry.key.escape_debug().to_string();
             return Some(Obstacle::Damaged { key });
         };
+        if !self.shards[slot.shard].believes(&reservation) {
+            return None;
+        }
         match self.judge(&reservation) {
             Verdict::Alive => Some(Obstacle::Reserved(Box::new(reservation))),
             Verdict::Elsewhere => None,
             Verdict::Stale(reason) => {
+                // That of others stays where it is, and is in nobody's way.
                 let ended = Ended {
                     reservation,
                     reason,
@@ -186,8 +210,8 @@ impl<'t> Transaction<'t> {
 
     /// Every entry that can be read, with what is to be thought of it.
     pub fn reservations(&self) -> impl Iterator<Item = (Reservation, Verdict)> {
-        self.entries().filter_map(|entry| {
-            let reservation = entry.reservation().ok()?;
+        self.slots.iter().filter_map(|slot| {
+            let reservation = self.typed(slot)?;
             let verdict = self.judge(&reservation);
             Some((reservation, verdict))
         })
@@ -205,69 +229,98 @@ impl<'t> Transaction<'t> {
         self.entries().next().is_none()
     }
 
-    /// Adds a reservation and gives it its fence.
+    /// Adds a reservation of this user's and gives it its fence.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] when the registry is full.
+    /// [`Error::TooLarge`] when the registry is full, [`Error::Quota`] when others share it and this
+    /// user has as many as one may have.
     pub fn insert(&mut self, mut reservation: Reservation) -> Result<Reservation, Error> {
+        self.check_room()?;
+        let document = &self.shards[OWN].document;
+        reservation.fence = document.generation.saturating_add(1);
+        self.push(OWN, Entry::new(&reservation));
+        self.by_port.sort_unstable();
+        self.shards[OWN].changed = true;
+        Ok(reservation)
+    }
+
+    fn check_room(&mut self) -> Result<(), Error> {
+        let path = || self.registry.path().to_owned();
         if self.len() >= MOST_ENTRIES {
             let what = format!("{MOST_ENTRIES} entries, the most there may be");
-            return Err(Error::TooLarge {
-                path: self.path.into(),
-                what,
-            });
+            return Err(Error::TooLarge { path: path(), what });
         }
-        reservation.fence = self.document.generation.saturating_add(1);
-        self.push(Entry::new(&reservation));
-        self.by_port.sort_unstable();
-        self.changed = true;
-        Ok(reservation)
+        if self.sharing() == Sharing::Private || self.mine() < QUOTA {
+            return Ok(());
+        }
+        self.sweep(|_| None);
+        let uid = self.here.uid;
+        match self.mine() < QUOTA {
+            true => Ok(()),
+            false => Err(Error::Quota { path: path(), uid }),
+        }
+    }
+
+    /// How many entries count as this user's.
+    fn mine(&self) -> usize {
+        let is_mine = |slot: &&Slot<'_>| match self.sharing() {
+            // Of each user's file others read so many entries, whatever these are.
+            Sharing::Machine => slot.shard == OWN && slot.entry.is_some(),
+            Sharing::Private | Sharing::Group => {
+                self.typed(slot).is_some_and(|it| it.uid == self.here.uid)
+            }
+        };
+        self.slots.iter().filter(is_mine).count()
     }
 
     /// Creates and locks the liveness file of a reservation, which then lives until the last copy
     /// of it is closed.
     ///
     /// # Errors
-    /// [`Error::Folder`].
-    pub fn keep_alive(&self, id: &str) -> Result<LiveFile, folder::Error> {
+    /// [`Error::Folder`], [`Error::NotMachineWide`].
+    pub fn keep_alive(&self, id: &str) -> Result<LiveFile, Error> {
         self.witness.create(id)
     }
 
-    /// Puts `reservation` in the place of the one that has its id; `false` if there is none.
+    /// Puts `reservation` in the place of the one that has its id; `false` if there is none, or it is
+    /// another user's and alive.
     pub fn replace(&mut self, reservation: &Reservation) -> bool {
         let Some((at, _)) = self.find(&reservation.id) else {
             return false;
         };
+        let shard = self.slots[at].shard;
         self.slots[at] = Slot {
+            shard,
             entry: Some(Entry::new(reservation)),
             key: Some(EntryKey::of(reservation)),
         };
         self.by_port.retain(|&(_, slot)| slot != at);
         self.by_port.push((reservation.port, at));
         self.by_port.sort_unstable();
-        self.changed = true;
+        self.shards[shard].changed = true;
         true
     }
 
-    /// Takes a reservation out and returns it; `None` if there is none with that id.
+    /// Takes a reservation out and returns it; `None` if there is none with that id, or it is another
+    /// user's and alive.
     pub fn remove(&mut self, id: &str) -> Option<Reservation> {
         let (at, reservation) = self.find(id)?;
         self.slots[at].entry = None;
-        self.spend(&reservation);
+        self.spend(self.slots[at].shard, &reservation);
         Some(reservation)
     }
 
-    /// Drops every reservation that has ended, or of which `also` gives a reason to.
+    /// Drops every reservation that has ended, or is this user's and `also` gives a reason to. In a
+    /// machine-wide registry nobody but root drops those of others.
     pub fn sweep(&mut self, also: impl Fn(&Reservation) -> Option<Reason>) {
         for at in 0..self.slots.len() {
-            let Some(Ok(reservation)) = self.slots[at].entry.as_ref().map(Entry::reservation)
-            else {
+            let Some(reservation) = self.typed(&self.slots[at]) else {
                 continue;
             };
             let reason = match self.judge(&reservation) {
                 Verdict::Stale(reason) => Some(reason),
-                Verdict::Alive => also(&reservation),
-                Verdict::Elsewhere => None,
+                Verdict::Alive if self.may_end(&reservation) => also(&reservation),
+                Verdict::Alive | Verdict::Elsewhere => None,
             };
             if let Some(reason) = reason {
                 self.drop_slot(
@@ -300,20 +353,15 @@ impl<'t> Transaction<'t> {
             .sweep(|name: &OsStr| name.to_str().is_some_and(|name| known.contains(name)))
     }
 
-    /// Whether there is something to write.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.changed
-    }
-
-    /// The document to be written, and the ids whose liveness files are of no use then.
-    pub(crate) fn finish(mut self) -> (Document<'t>, Vec<String>) {
-        self.document.generation = self.document.generation.saturating_add(1);
-        self.document.entries = self
-            .slots
-            .into_iter()
-            .filter_map(|slot| slot.entry)
-            .collect();
-        (self.document, self.spent)
+    /// What it has come to, and the ids whose liveness files are of no use once that is written.
+    pub(crate) fn finish(mut self) -> (Vec<Shard<'t>>, Vec<String>) {
+        for shard in &mut self.shards {
+            shard.document.generation = shard.document.generation.saturating_add(1);
+        }
+        for slot in self.slots {
+            self.shards[slot.shard].document.entries.extend(slot.entry);
+        }
+        (self.shards, self.spent)
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry<'t>> {
@@ -329,28 +377,55 @@ impl<'t> Transaction<'t> {
         )
     }
 
+    /// What can be read, and is believed.
+    fn typed(&self, slot: &Slot<'_>) -> Option<Reservation> {
+        let reservation = slot.entry.as_ref()?.reservation().ok()?;
+        self.shards[slot.shard]
+            .believes(&reservation)
+            .then_some(reservation)
+    }
+
+    /// The one with this id, if this user may change it.
     fn find(&self, id: &str) -> Option<(usize, Reservation)> {
-        self.slots.iter().enumerate().find_map(|(at, slot)| {
-            let entry = slot.entry.as_ref().filter(|entry| entry.may_be(id))?;
-            let reservation = entry.reservation().ok()?;
-            (reservation.id == id).then_some((at, reservation))
-        })
+        let is_meant = |(at, slot): (usize, &Slot<'_>)| {
+            slot.entry.as_ref().filter(|entry| entry.may_be(id))?;
+            let reservation = self.typed(slot).filter(|it| it.id == id)?;
+            let is_mine = self.shards[slot.shard].rights == Rights::Write
+                && (self.may_end(&reservation) || self.judge(&reservation) != Verdict::Alive);
+            is_mine.then_some((at, reservation))
+        };
+        self.slots.iter().enumerate().find_map(is_meant)
     }
 
+    /// Whether this user may end it while it is alive. What lies in a private registry is its user's
+    /// own, whoever wrote it.
+    fn may_end(&self, reservation: &Reservation) -> bool {
+        let me = self.here.uid;
+        self.sharing() == Sharing::Private || me == 0 || reservation.uid == me
+    }
+
+    fn sharing(&self) -> Sharing {
+        self.witness.sharing()
+    }
+
+    /// Nothing happens to what this user may not write.
     fn drop_slot(&mut self, at: usize, ended: Ended) {
-        self.slots[at].entry = None;
-        self.end(ended);
+        let shard = self.slots[at].shard;
+        if self.shards[shard].rights == Rights::Write {
+            self.slots[at].entry = None;
+            self.end(shard, ended);
+        }
     }
 
-    fn end(&mut self, ended: Ended) {
-        self.spend(&ended.reservation);
+    fn end(&mut self, shard: usize, ended: Ended) {
+        self.spend(shard, &ended.reservation);
         self.ended.push(ended);
     }
 
-    fn spend(&mut self, reservation: &Reservation) {
+    fn spend(&mut self, shard: usize, reservation: &Reservation) {
         if reservation.kind != Kind::Leased {
             self.spent.push(reservation.id.clone());
         }
-        self.changed = true;
+        self.shards[shard].changed = true;
     }
 }

@@ -98,14 +98,6 @@ impl Draft {
         terms: &Terms<'_>,
         taken: Taken,
     ) -> Result<Granted, Error> {
-        let live = match self.kind {
-            Kind::Leased => None,
-            Kind::Guarded | Kind::Held => Some(
-                transaction
-                    .keep_alive(&self.id)
-                    .map_err(pk_registry::Error::from)?,
-            ),
-        };
         let control = match &self.control {
             Some(Door::Own(place)) => Some(place.make()?.path().into()),
             Some(Door::Shared(path)) => Some(path.clone()),
@@ -128,6 +120,11 @@ impl Draft {
             until: terms.until,
             control,
         })?;
+        // Not before it has its place in the registry, or those who get none leave their files.
+        let live = match self.kind {
+            Kind::Leased => None,
+            Kind::Guarded | Kind::Held => Some(transaction.keep_alive(&self.id)?),
+        };
         Ok(Granted {
             record,
             taken,

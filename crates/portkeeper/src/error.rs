@@ -11,6 +11,7 @@ use pk_registry::Reservation;
 use crate::holder::HolderCommand;
 use crate::launch::HandOver;
 use crate::pick::Tally;
+use crate::setup;
 use crate::ttl::Ttl;
 use crate::why::Why;
 
@@ -197,6 +198,9 @@ pub enum Error {
         /// Where it was looked for at last.
         temp: PathBuf,
     },
+    /// A place in which users share a registry could not be made or removed.
+    #[error(transparent)]
+    Setup(#[from] setup::Error),
     /// A relative path can't be resolved.
     #[error("cannot resolve {}", path.display())]
     NoFolder {
@@ -253,6 +257,7 @@ impl Error {
             Error::Registry(error) => of_registry(error),
             Error::Port(error) => of_port(error),
             Error::Config(error) => of_config(error),
+            Error::Setup(error) => of_setup(error),
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
             Error::Taken { .. } | Error::NoFreePort(_) => ErrorKind::NoFreePort,
             Error::NotReserved { .. }
@@ -308,9 +313,12 @@ fn of_registry(error: &pk_registry::Error) -> ErrorKind {
         | Error::Folder(folder::Error::Io { source, .. })
         | Error::Replace(replace::Error::Io { source, .. })
         | Error::Io { source, .. } => of_io(source),
-        Error::Lock(lock::Error::Unsafe { .. }) | Error::Shared { .. } | Error::Unsafe { .. } => {
-            ErrorKind::Permission
-        }
+        Error::Lock(lock::Error::Unsafe { .. })
+        | Error::Shared { .. }
+        | Error::NotMachineWide { .. }
+        | Error::FileSystem { .. }
+        | Error::Unsafe { .. } => ErrorKind::Permission,
+        Error::Quota { .. } => ErrorKind::NoFreePort,
         Error::TooLarge { .. } => ErrorKind::BadFile,
         Error::Foreign { .. } => ErrorKind::Newer,
         _ => ErrorKind::Io,
@@ -335,6 +343,20 @@ fn of_config(error: &pk_config::Error) -> ErrorKind {
         pk_config::ErrorKind::Permission => ErrorKind::Permission,
         pk_config::ErrorKind::Locked => ErrorKind::LockTimeout,
         _ => ErrorKind::Io,
+    }
+}
+
+fn of_setup(error: &setup::Error) -> ErrorKind {
+    use setup::Error;
+    match error {
+        Error::NotRoot
+        | Error::NotMember { .. }
+        | Error::InTheWay { .. }
+        | Error::FileSystem { .. } => ErrorKind::Permission,
+        Error::NoGroup { .. } => ErrorKind::Usage,
+        Error::StillReserved { .. } => ErrorKind::NotReserved,
+        Error::Registry(error) => of_registry(error),
+        Error::Io { source, .. } => of_io(source),
     }
 }
 
@@ -366,7 +388,7 @@ fn at(host: Option<Host>) -> String {
         .unwrap_or_default()
 }
 
-fn list(ports: &[Port]) -> String {
+pub(crate) fn list(ports: &[Port]) -> String {
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
     ports.join(", ")
 }

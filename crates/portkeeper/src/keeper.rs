@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::ttl::Ttl;
 
 /// How long to wait for a lock where nothing is said.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The way to reserve ports, and to see and change who has which.
 ///
@@ -179,9 +179,14 @@ impl PortKeeper {
                 if verdict == Verdict::Elsewhere || !selection.covers(&reservation) {
                     continue;
                 }
-                sorted.found.push(reservation.port);
-                if here.uid != 0 && reservation.uid != here.uid {
-                    let Reservation { port, uid, .. } = reservation;
+                let Reservation { port, uid, .. } = reservation;
+                let is_others = here.uid != 0 && uid != here.uid;
+                if is_others && verdict != Verdict::Alive {
+                    // Whether there was anything to release is nobody's business but its user's.
+                    continue;
+                }
+                sorted.found.push(port);
+                if is_others {
                     // Those of others are no failure where everything of mine was asked for.
                     if !selection.ports.is_empty() {
                         sorted.failed.push(Error::NotYours { port, uid });

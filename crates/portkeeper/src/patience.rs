@@ -4,11 +4,10 @@
 //! seen at almost no cost is that the registry was replaced, so that is looked at all the time, and
 //! everything else from time to time.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use pk_registry::Registry;
 
 use crate::error::{Error, ErrorKind};
 
@@ -21,14 +20,14 @@ const LONGEST: Duration = Duration::from_millis(200);
 /// `limit` is over.
 pub(crate) fn wait<T>(
     limit: Duration,
-    registry: &Path,
+    registry: &Registry,
     mut attempt: impl FnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let begun = Instant::now();
     let mut pause = GLANCE;
     loop {
         // Looked at before: what changes during the attempt must not be missed.
-        let seen = identity(registry);
+        let seen = registry.stamp();
         let cause = match attempt() {
             Err(cause) if !limit.is_zero() && is_worth_waiting(&cause) => cause,
             answer => return answer,
@@ -44,17 +43,11 @@ pub(crate) fn wait<T>(
         loop {
             let left = end.saturating_duration_since(Instant::now());
             thread::sleep(left.min(glance));
-            if left <= glance || identity(registry) != seen {
+            if left <= glance || registry.stamp() != seen {
                 break;
             }
         }
     }
-}
-
-/// Which file it is: it is never changed, only replaced.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let file = fs::symlink_metadata(path).ok()?;
-    Some((file.dev(), file.ino()))
 }
 
 fn is_worth_waiting(error: &Error) -> bool {
@@ -75,6 +68,11 @@ fn spread(time: Duration) -> Duration {
 mod tests {
     use super::*;
     use pk_core::{Port, Protocol};
+    use std::fs;
+
+    fn nowhere() -> Registry {
+        Registry::at("/nonexistent")
+    }
 
     fn taken() -> Error {
         Error::Taken {
@@ -88,7 +86,7 @@ mod tests {
     fn it_is_tried_until_time_is_up_and_then_told_how_long() {
         let mut attempts = 0;
         let limit = Duration::from_millis(40);
-        let refused = wait(limit, Path::new("/nonexistent"), || {
+        let refused = wait(limit, &nowhere(), || {
             attempts += 1;
             Err::<(), _>(taken())
         });
@@ -110,7 +108,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let check = |limit, error: fn() -> Error| {
             let mut attempts = 0;
-            let refused = wait(limit, Path::new("/nonexistent"), || {
+            let refused = wait(limit, &nowhere(), || {
                 attempts += 1;
                 Err::<(), _>(error())
             });
@@ -123,7 +121,7 @@ mod tests {
             let port = Port::new(80).unwrap();
             Error::Port(pk_core::Error::Denied { port })
         });
-        assert!(wait(hour, Path::new("/"), || Ok(())).is_ok());
+        assert!(wait(hour, &nowhere(), || Ok(())).is_ok());
     }
 
     #[test]
@@ -133,7 +131,7 @@ mod tests {
         let path = folder.path().join("registry.json");
         let mut attempts = 0;
         let begun = Instant::now();
-        let granted = wait(Duration::from_secs(3600), &path, || {
+        let granted = wait(Duration::from_secs(3600), &Registry::at(&path), || {
             attempts += 1;
             let next = folder.path().join("next");
             fs::write(&next, "").unwrap();

@@ -35,13 +35,32 @@ pub fn state_dir(settings: &Settings) -> Result<PathBuf, Error> {
     Ok(state.join("portkeeper"))
 }
 
-/// The registry file: as set, else `registry.json` in the state folder.
+/// Where the machine-wide registry is if nobody says otherwise: gone at every boot, as it should be,
+/// and out of the reach of those who tidy up temporary files.
+pub const MACHINE_WIDE: &str = "/run/portkeeper";
+
+/// The folder of the machine-wide registry, with a slash at its end: as set, else [`MACHINE_WIDE`].
+///
+/// # Errors
+/// [`Error::NoFolder`] when a relative path can't be resolved.
+pub fn machine_dir(settings: &Settings) -> Result<PathBuf, Error> {
+    let set = settings.machine_dir.as_deref();
+    Ok(absolute(set.unwrap_or(Path::new(MACHINE_WIDE)))?.join(""))
+}
+
+/// The registry: as set, else the machine-wide one if there is such a folder, else `registry.json`
+/// in the state folder. The path of the machine-wide one ends with a slash.
 ///
 /// # Errors
 /// Those of [`state_dir`].
 pub fn registry(settings: &Settings) -> Result<PathBuf, Error> {
-    match &settings.registry {
-        Some(set) => absolute(set),
+    let machine = machine_dir(settings)?;
+    match settings.registry.as_deref().map(absolute).transpose()? {
+        // Named with or without the slash.
+        Some(set) if set == machine => Ok(machine),
+        Some(set) => Ok(set),
+        // Not as it should be, it is an error, and not a reason to reserve where nobody else looks.
+        None if machine.symlink_metadata().is_ok() => Ok(machine),
         None => Ok(state_dir(settings)?.join("registry.json")),
     }
 }
@@ -95,7 +114,7 @@ fn check_home(home: &Path) -> Result<(), Error> {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|source| Error::NoFolder {
         path: path.into(),
         source,
@@ -116,14 +135,32 @@ mod tests {
         assert_eq!(state_dir(&settings).unwrap(), Path::new("/var/lib/pk"));
         let here = std::env::current_dir().unwrap();
         assert_eq!(registry(&settings).unwrap(), here.join("r.json"));
+        let temp = tempfile::tempdir().unwrap();
+        let machine = temp.path().join("machine");
         let settings = Settings {
             registry: None,
+            machine_dir: Some(machine.clone()),
             ..settings
         };
         assert_eq!(
             registry(&settings).unwrap(),
             Path::new("/var/lib/pk/registry.json")
         );
+        std::fs::create_dir(&machine).unwrap();
+        let ends_with_slash = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let named = Settings {
+            registry: Some(machine.clone()),
+            ..settings.clone()
+        };
+        for settings in [&settings, &named] {
+            let found = registry(settings).unwrap();
+            assert!(found == machine && ends_with_slash(&found), "{found:?}");
+        }
+        let other = Settings {
+            registry: Some("/r.json".into()),
+            ..settings
+        };
+        assert_eq!(registry(&other).unwrap(), Path::new("/r.json"));
     }
 
     #[test]

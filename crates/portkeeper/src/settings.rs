@@ -14,8 +14,12 @@ use crate::ttl::{self, Ttl};
 /// What is set beforehand for every call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The registry file; where there is none, `registry.json` in the state folder.
+    /// The registry file; where there is none, the machine-wide registry if there is one, else
+    /// `registry.json` in the state folder.
     pub registry: Option<PathBuf>,
+    /// The folder of the machine-wide registry; where nothing is said,
+    /// [`MACHINE_WIDE`](crate::places::MACHINE_WIDE).
+    pub machine_dir: Option<PathBuf>,
     /// The state folder; where there is none, `portkeeper` in the XDG state folder.
     pub state_dir: Option<PathBuf>,
     /// The host of a request that names none.
@@ -30,11 +34,15 @@ pub struct Settings {
 
 impl Settings {
     /// The variables that are looked at, each with what it sets.
-    pub const VARIABLES: [(&'static str, &'static str); 6] = [
+    pub const VARIABLES: [(&'static str, &'static str); 7] = [
         ("PORTKEEPER_REGISTRY", "the registry file"),
         (
             "PORTKEEPER_STATE_DIR",
             "the folder for the registry, backups and locks",
+        ),
+        (
+            "PORTKEEPER_MACHINE_DIR",
+            "the folder of the machine-wide registry",
         ),
         ("PORTKEEPER_HOST", "the host to reserve for"),
         ("PORTKEEPER_RANGE", "where to look for a port, START-END"),
@@ -62,6 +70,7 @@ impl Settings {
             }
             match name.to_str() {
                 Some("PORTKEEPER_REGISTRY") => settings.registry = Some(value.into()),
+                Some("PORTKEEPER_MACHINE_DIR") => settings.machine_dir = Some(value.into()),
                 Some("PORTKEEPER_STATE_DIR") => settings.state_dir = Some(value.into()),
                 Some("PORTKEEPER_HOST") => settings.host = Some(read(&name, &value)?),
                 Some("PORTKEEPER_RANGE") => settings.range = Some(read(&name, &value)?),
@@ -109,6 +118,7 @@ mod tests {
         let read = settings(&[
             ("PORTKEEPER_REGISTRY", ""),
             ("PORTKEEPER_STATE_DIR", "/s"),
+            ("PORTKEEPER_MACHINE_DIR", "/m"),
             ("PORTKEEPER_HOST", "localhost"),
             ("PORTKEEPER_RANGE", "8000-8100"),
             ("PORTKEEPER_TTL", "never"),
@@ -118,6 +128,7 @@ mod tests {
         .unwrap();
         let expect = Settings {
             registry: None,
+            machine_dir: Some("/m".into()),
             state_dir: Some("/s".into()),
             host: Some(Host::Localhost),
             range: "8000-8100".parse().ok(),

@@ -1,30 +1,50 @@
-//! The names of users, from `/etc/passwd` alone: asking a directory service could take seconds.
-//! Never decides anything by a name.
+//! The names of users and groups, from `/etc/passwd` and `/etc/group` alone: asking a directory
+//! service could take seconds. Never decides anything by a name.
 
 use std::fs;
 
-/// Names by number, read once.
-#[derive(Debug, Default)]
-pub(crate) struct Users {
+/// Names of users by their numbers, read once.
+#[derive(Debug, Clone, Default)]
+pub struct Users {
     passwd: String,
 }
 
 impl Users {
     /// Where the file can't be read nobody has a name.
-    pub(crate) fn read() -> Users {
-        let bytes = fs::read("/etc/passwd").unwrap_or_default();
+    #[must_use]
+    pub fn read() -> Users {
         Users {
-            passwd: String::from_utf8_lossy(&bytes).into_owned(),
+            passwd: text("/etc/passwd"),
         }
     }
 
-    pub(crate) fn name(&self, uid: u32) -> Option<&str> {
+    /// The name of a user.
+    #[must_use]
+    pub fn name(&self, uid: u32) -> Option<&str> {
         self.passwd.lines().find_map(|line| {
             let mut fields = line.split(':');
             let name = fields.next().filter(|name| !name.is_empty())?;
             (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
         })
     }
+}
+
+/// The number of a group, given by its name or as a number.
+pub(crate) fn group(name: &str) -> Option<u32> {
+    number_of(&text("/etc/group"), name)
+}
+
+/// group(5): `name:x:gid:member,member`.
+fn number_of(group: &str, wanted: &str) -> Option<u32> {
+    let named = group.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == wanted).then(|| fields.nth(1)?.parse().ok())?
+    });
+    named.or_else(|| wanted.parse().ok())
+}
+
+fn text(path: &str) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]
@@ -42,5 +62,16 @@ mod tests {
         check(1000, Some("ann"));
         check(8, None);
         check(9, None);
+    }
+
+    #[test]
+    fn groups_are_found_by_name_and_number() {
+        let group = "root:x:0:\ndev:x:50:ann,bob\nodd\n7:x:70:\n";
+        let check = |name, expect| assert_eq!(number_of(group, name), expect, "{name}");
+        check("dev", Some(50));
+        check("62000", Some(62_000));
+        check("7", Some(70));
+        check("odd", None);
+        check("nobody-is-called-so", None);
     }
 }

@@ -45,6 +45,8 @@ pub struct Why {
     pub remedies: Vec<Remedy>,
     /// When and where it was asked.
     pub here: Here,
+    /// The names of users.
+    pub users: Users,
     /// What a person should know about the registry.
     pub warnings: Vec<registry::Warning>,
     /// Of which protocols the kernel does not list the sockets, and why.
@@ -144,7 +146,8 @@ impl PortKeeper {
             .into_iter()
             .map(|address| (address, room(address, port, &found)))
             .collect();
-        let occupants = occupants(&found, &reservations, &here.machine);
+        let users = Users::read();
+        let occupants = occupants(&found, &reservations, &here.machine, &users);
         let mut why = Why {
             port,
             verdict: Verdict::Free,
@@ -154,6 +157,7 @@ impl PortKeeper {
             properties: properties(port),
             remedies: Vec::new(),
             here,
+            users,
             warnings: snapshot.warnings,
             unlisted,
         };
@@ -264,8 +268,13 @@ fn room(address: IpAddr, port: Port, sockets: &[Socket]) -> Room {
     }
 }
 
-fn occupants(sockets: &[Socket], reservations: &[Listed], machine: &Machine) -> Vec<Occupant> {
-    let (owners, users) = (Owners::find(sockets, Among::All), Users::read());
+fn occupants(
+    sockets: &[Socket],
+    reservations: &[Listed],
+    machine: &Machine,
+    users: &Users,
+) -> Vec<Occupant> {
+    let owners = Owners::find(sockets, Among::All);
     let mut known: HashMap<u32, Option<About>> = HashMap::new();
     let keepers: Vec<&Reservation> = reservations.iter().filter_map(live).collect();
     let occupant = |&socket: &Socket| {

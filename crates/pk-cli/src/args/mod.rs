@@ -9,6 +9,7 @@ mod man;
 mod release;
 mod reserve;
 mod run;
+mod setup;
 mod status;
 mod wait;
 mod why;
@@ -33,6 +34,7 @@ pub(crate) use man::Man;
 pub(crate) use release::Release;
 pub(crate) use reserve::Reserve;
 pub(crate) use run::{Program, Run, Take};
+pub(crate) use setup::Setup;
 pub(crate) use status::Status;
 pub(crate) use wait::Wait;
 pub(crate) use why::Why;
@@ -64,7 +66,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The registry file
+    /// The registry file, or the folder of the machine-wide registry, with a slash at its end
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) registry: Option<PathBuf>,
     /// How long to wait for the registry's lock [default: 10s]
@@ -138,6 +140,8 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual
     Man(Man),
+    /// Make a place in which several users share a registry
+    Setup(Setup),
 }
 
 /// The whole command line, as help, completions and manual pages show it.
@@ -205,6 +209,7 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
         "backup",
         "completions",
         "man",
+        "setup",
     ];
     let hint = match (tip, called.filter(|word| known.contains(word))) {
         (Some(tip), _) => tip.to_owned(),

@@ -10,6 +10,7 @@ mod man;
 mod release;
 mod reserve;
 mod run;
+mod setup;
 mod status;
 mod wait;
 mod why;
@@ -43,20 +44,25 @@ pub(crate) fn run(
     let Environment {
         settings, search, ..
     } = environment;
-    let keeper = open(&global, settings, holder)?;
+    let settings = with_options(&global, settings);
+    let (format, is_verbose) = (global.format, global.verbose > 0);
+    let keeper = || open(&settings, holder);
     match command {
-        Command::Reserve(args) => reserve::run(&args, &keeper, global.format),
-        Command::Run(args) => run::run(&args, &keeper, search, global.verbose > 0),
-        Command::Take(args) => run::take(&args, &keeper, search, global.verbose > 0),
-        Command::Release(args) => release::run(&args, &keeper, global.format),
-        Command::Status(args) => status::run(&args, &keeper, global.format),
-        Command::Why(args) => why::run(&args, &keeper, global.format),
-        Command::Wait(args) => wait::run(&args, &keeper, global.format),
-        Command::Gc(args) => gc::run(&args, &keeper, global.format),
-        Command::Env(args) => env::run(&args, &keeper, global.format),
-        Command::Json(args) => json::run(&args, &keeper, global.format),
-        Command::Backup(args) => backup::run(&args, &keeper, global.format),
-        Command::Completions(_) | Command::Man(_) => Ok(()), // answered above, without a registry
+        Command::Reserve(args) => reserve::run(&args, &keeper()?, format),
+        Command::Run(args) => run::run(&args, &keeper()?, search, is_verbose),
+        Command::Take(args) => run::take(&args, &keeper()?, search, is_verbose),
+        Command::Release(args) => release::run(&args, &keeper()?, format),
+        Command::Status(args) => status::run(&args, &keeper()?, format),
+        Command::Why(args) => why::run(&args, &keeper()?, format),
+        Command::Wait(args) => wait::run(&args, &keeper()?, format),
+        Command::Gc(args) => gc::run(&args, &keeper()?, format),
+        Command::Env(args) => env::run(&args, &keeper()?, format),
+        Command::Json(args) => json::run(&args, &keeper()?, format),
+        Command::Backup(args) => backup::run(&args, &keeper()?, format),
+        // Needs no registry, and no home to derive the place of one from.
+        Command::Setup(args) => setup::run(&args, &settings, format),
+        // Answered above, before anything was opened.
+        Command::Completions(_) | Command::Man(_) => Ok(()),
     }
 }
 
@@ -96,18 +102,16 @@ fn wrote(written: &[Written], format: Option<Format>) -> String {
 }
 
 /// What is said on the command line goes before what the environment says.
-fn open(
-    global: &Global,
-    mut settings: Settings,
-    holder: Option<HolderCommand>,
-) -> Result<PortKeeper, Error> {
-    if let Some(path) = &global.registry {
-        settings.registry = Some(path.clone());
+fn with_options(global: &Global, settings: Settings) -> Settings {
+    Settings {
+        registry: global.registry.clone().or(settings.registry),
+        lock_timeout: global.lock_timeout.or(settings.lock_timeout),
+        ..settings
     }
-    if let Some(time) = global.lock_timeout {
-        settings.lock_timeout = Some(time);
-    }
-    let keeper = PortKeeper::open(settings)?;
+}
+
+fn open(settings: &Settings, holder: Option<HolderCommand>) -> Result<PortKeeper, Error> {
+    let keeper = PortKeeper::open(settings.clone())?;
     Ok(match holder {
         Some(holder) => keeper.with_holder(holder),
         None => keeper,

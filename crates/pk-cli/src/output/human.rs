@@ -1,11 +1,14 @@
 //! Answers for people: tables and sentences. Never wider than the terminal where that can be helped.
 
+mod setup;
 mod why;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use portkeeper::config::backup::Backup;
+use portkeeper::registry::Sharing;
+use portkeeper::users::Users;
 use portkeeper::{
     Collected, Here, Kept, Kind, Lease, Listed, Port, Preview, Protocol, Released, Snapshot,
     Strategy, Verdict, Written,
@@ -14,6 +17,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{HEADING, json, printable};
 
+pub(crate) use setup::{set_up_for_all, set_up_for_group};
 pub(crate) use why::why;
 
 pub(crate) fn reserved(kept: &Kept) -> String {
@@ -121,19 +125,46 @@ pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
 }
 
 pub(crate) fn status(snapshot: &Snapshot) -> String {
+    let path = printable(&snapshot.path.to_string_lossy());
+    let shared_by = match snapshot.sharing {
+        Sharing::Private => "",
+        Sharing::Group => " (shared by a group)",
+        Sharing::Machine => " (shared by all users)",
+    };
     if snapshot.entries.is_empty() {
-        return format!(
-            "no reservations in {}\n",
-            printable(&snapshot.path.to_string_lossy())
-        );
+        return format!("no reservations in {path}{shared_by}\n");
     }
     let here = Here::now();
-    let rows: Vec<[String; COLUMNS.len()]> = snapshot
+    let mut headings = COLUMNS.to_vec();
+    let mut rows: Vec<Vec<String>> = snapshot
         .entries
         .iter()
-        .map(|entry| row(entry, &here))
+        .map(|entry| row(entry, &here).into())
         .collect();
-    table(&rows, terminal_width())
+    if shared_by.is_empty() {
+        return table(&headings, &rows, terminal_width());
+    }
+    // Whose they are is of interest where they are not all one's own.
+    let users = Users::read();
+    headings.insert(OWNER + 1, "USER");
+    for (row, entry) in rows.iter_mut().zip(&snapshot.entries) {
+        row.insert(OWNER + 1, user(entry, &users));
+    }
+    format!(
+        "{path}{shared_by}\n{}",
+        table(&headings, &rows, terminal_width())
+    )
+}
+
+/// The name of the user, else the number.
+fn user(entry: &Listed, users: &Users) -> String {
+    match entry {
+        Listed::Sound { reservation, .. } => match users.name(reservation.uid) {
+            Some(name) => printable(name),
+            None => reservation.uid.to_string(),
+        },
+        Listed::Damaged { .. } => "-".into(),
+    }
 }
 
 const COLUMNS: [&str; 8] = [
@@ -185,8 +216,8 @@ fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
 }
 
 /// Columns without lines between them. Where the whole is too wide the owners are cut.
-fn table<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> String {
-    let mut widths: Vec<usize> = COLUMNS.iter().map(|heading| heading.width()).collect();
+fn table(headings: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
+    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.width());
@@ -196,10 +227,10 @@ fn table<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> String {
     if let Some(too_much) = width.and_then(|width| all.checked_sub(width)) {
         widths[OWNER] = widths[OWNER]
             .saturating_sub(too_much)
-            .max(COLUMNS[OWNER].len());
+            .max(headings[OWNER].len());
     }
     let mut text = String::new();
-    let headings: Vec<String> = COLUMNS.iter().map(ToString::to_string).collect();
+    let headings: Vec<String> = headings.iter().map(ToString::to_string).collect();
     let heading = joined(&headings, &widths);
     // Writing to a string can't fail.
     let _ = writeln!(text, "{HEADING}{heading}{HEADING:#}");
@@ -295,6 +326,7 @@ mod tests {
                 "in 23h59m",
             ]
             .map(str::to_owned)
+            .to_vec()
         };
         let rows = [
             row("a quite long label of somebody's"),
@@ -304,8 +336,8 @@ mod tests {
                       8888  tcp    127.0.0.1  held   a quite…  4712  5s   in 23h59m\n\
                       8888  tcp    127.0.0.1  held   日本語…   4712  5s   in 23h59m\n";
         let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(plain(table(&rows, Some(61))), expect);
-        let wide = plain(table(&rows, None));
+        assert_eq!(plain(table(&COLUMNS, &rows, Some(61))), expect);
+        let wide = plain(table(&COLUMNS, &rows, None));
         assert!(
             wide.contains("a quite long label of somebody's  4712"),
             "{wide}"

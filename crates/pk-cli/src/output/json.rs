@@ -1,6 +1,7 @@
 //! Answers as JSON, one value on one line of ASCII. The shapes are part of the interface: fields are
 //! added, never changed or taken away.
 
+mod setup;
 mod why;
 
 use std::io;
@@ -8,13 +9,14 @@ use std::path::Path;
 
 use portkeeper::config::backup::Backup;
 use portkeeper::fs::utc;
-use portkeeper::registry::Sharing;
+use portkeeper::users::Users;
 use portkeeper::{
     Collected, Ended, Here, Kept, Kind, Listed, Preview, Record, Released, Snapshot, Strategy,
     Verdict, Written,
 };
 use serde::Serialize;
 
+pub(crate) use setup::set_up;
 pub(crate) use why::{free, ready, why};
 
 #[derive(Serialize)]
@@ -89,6 +91,7 @@ enum Entry<'a> {
         reservation: Reservation<'a>,
         holder_pid: Option<u32>,
         uid: u32,
+        user: Option<String>,
         pid: Option<u32>,
         created: String,
         fence: u64,
@@ -174,17 +177,14 @@ pub(crate) fn preview(preview: &Preview, held: bool, several: bool) -> String {
 }
 
 pub(crate) fn status(snapshot: &Snapshot) -> String {
-    let here = Here::now();
+    let (here, users) = (Here::now(), Users::read());
     line(&Status {
         registry: snapshot.path.to_string_lossy().into_owned(),
-        kind: match snapshot.sharing {
-            Sharing::Private => "private",
-            _ => "unknown",
-        },
+        kind: snapshot.sharing.name(),
         reservations: snapshot
             .entries
             .iter()
-            .map(|entry| Entry::new(entry, &here))
+            .map(|entry| Entry::new(entry, &here, &users))
             .collect(),
     })
 }
@@ -287,7 +287,7 @@ impl<'a> Removed<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn new(entry: &'a Listed, here: &Here) -> Entry<'a> {
+    fn new(entry: &'a Listed, here: &Here, users: &Users) -> Entry<'a> {
         match entry {
             Listed::Sound {
                 reservation,
@@ -300,6 +300,7 @@ impl<'a> Entry<'a> {
                 ),
                 holder_pid: holder(reservation),
                 uid: reservation.uid,
+                user: users.name(reservation.uid).map(str::to_owned),
                 pid: reservation
                     .process
                     .or(reservation.until)

@@ -69,6 +69,7 @@ fn older(folder: &Folder, prefix: &OsStr, newest: &OsStr) -> io::Result<Vec<OsSt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Access;
     use crate::replace::{Onto, volatile};
 
     #[test]
@@ -77,7 +78,10 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap();
         let name = OsStr::new("a.json");
         for stamp in ["1", "2", "2", "3"] {
-            volatile(&folder, name, b"bad", Onto::Nothing, || Ok(true)).unwrap();
+            volatile(&folder, name, b"bad", Onto::Nothing(Access::Owner), || {
+                Ok(true)
+            })
+            .unwrap();
             let aside = set_aside(&folder, name, "corrupt", stamp, 2).unwrap();
             assert_eq!(std::fs::read(temp.path().join(aside)).unwrap(), b"bad");
         }
@@ -96,7 +100,10 @@ mod tests {
         let name = OsStr::new("a.json");
         std::fs::create_dir(temp.path().join("a.json.corrupt-0")).unwrap();
         for stamp in ["8", "9", "1"] {
-            volatile(&folder, name, b"bad", Onto::Nothing, || Ok(true)).unwrap();
+            volatile(&folder, name, b"bad", Onto::Nothing(Access::Owner), || {
+                Ok(true)
+            })
+            .unwrap();
             set_aside(&folder, name, "corrupt", stamp, 2).unwrap();
         }
         let left = |stamp| temp.path().join(format!("a.json.corrupt-{stamp}")).exists();

@@ -9,16 +9,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
+use tracing::debug;
 
+use crate::access::Access;
 use crate::folder::Folder;
 
 /// What the new bytes take the place of.
 #[derive(Debug, Clone, Copy)]
 pub enum Onto<'s> {
-    /// Nothing: there is no such file yet. Mode 0600.
-    Nothing,
+    /// Nothing: there is no such file yet.
+    Nothing(Access),
     /// The file that fstat(2) described so: its mode and owner are kept.
     File(&'s Stat),
+    /// Whatever file is there, whoever made it.
+    Any(Access),
 }
 
 /// Why a file was not replaced. In every case the old one is untouched.
@@ -72,8 +76,8 @@ pub fn volatile(
         return Err(Error::Lost { path });
     }
     let flags = match onto {
-        Onto::Nothing => RenameFlags::NOREPLACE,
-        Onto::File(_) => RenameFlags::empty(),
+        Onto::Nothing(_) => RenameFlags::NOREPLACE,
+        Onto::File(_) | Onto::Any(_) => RenameFlags::empty(),
     };
     match temp.rename(name, flags) {
         Ok(()) => Ok(()),
@@ -84,10 +88,11 @@ pub fn volatile(
 }
 
 /// Removes the temp files that killed writers of `name` left in `folder`, and returns how many.
-/// The caller holds the lock of `name`, so that no writer can be at work.
+/// The caller holds the lock of `name`, so that no writer can be at work. What others have put there
+/// under such a name, and what is no file, stays.
 ///
 /// # Errors
-/// The system's reason, where the folder can't be read or a file not removed.
+/// The system's reason, where the folder can't be read.
 pub fn sweep(folder: &Folder, name: &OsStr) -> io::Result<usize> {
     let mut prefix = name.to_os_string();
     prefix.push(MARK);
@@ -97,8 +102,7 @@ pub fn sweep(folder: &Folder, name: &OsStr) -> io::Result<usize> {
         if entry.file_name().to_bytes().starts_with(prefix.as_bytes()) {
             match rustix::fs::unlinkat(folder, entry.file_name(), AtFlags::empty()) {
                 Ok(()) => swept += 1,
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => debug!(file = ?entry.file_name(), %error, "a temp file stays"),
             }
         }
     }
@@ -158,7 +162,7 @@ impl Drop for Temp<'_> {
 /// Gives the temp file the owner and mode that the file at its new name shall have.
 fn dress(file: &std::fs::File, onto: Onto<'_>) -> io::Result<()> {
     let mode = match onto {
-        Onto::Nothing => Mode::RUSR | Mode::WUSR,
+        Onto::Nothing(access) | Onto::Any(access) => access.of_file(),
         Onto::File(target) => {
             let made = rustix::fs::fstat(file)?;
             if (made.st_uid, made.st_gid) != (target.st_uid, target.st_gid) {
@@ -183,7 +187,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         let (name, path) = (OsStr::new("a.json"), temp.path().join("a.json"));
-        volatile(&folder, name, b"1", Onto::Nothing, || Ok(true)).unwrap();
+        volatile(&folder, name, b"1", Onto::Nothing(Access::Owner), || {
+            Ok(true)
+        })
+        .unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
             0o600
@@ -203,11 +210,18 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         let name = OsStr::new("a.json");
-        let answer = volatile(&folder, name, b"1", Onto::Nothing, || Ok(false));
+        let answer = volatile(&folder, name, b"1", Onto::Nothing(Access::Owner), || {
+            Ok(false)
+        });
         assert!(matches!(answer, Err(Error::Lost { .. })), "{answer:?}");
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
-        volatile(&folder, name, b"1", Onto::Nothing, || Ok(true)).unwrap();
-        let answer = volatile(&folder, name, b"2", Onto::Nothing, || Ok(true));
+        volatile(&folder, name, b"1", Onto::Nothing(Access::Owner), || {
+            Ok(true)
+        })
+        .unwrap();
+        let answer = volatile(&folder, name, b"2", Onto::Nothing(Access::Owner), || {
+            Ok(true)
+        });
         assert!(matches!(answer, Err(Error::Lost { .. })), "{answer:?}");
         assert_eq!(fs::read(temp.path().join("a.json")).unwrap(), b"1");
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);

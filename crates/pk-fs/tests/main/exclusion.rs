@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pk_fs::folder::Folder;
-use pk_fs::lock::{Error, LockFile, Wait};
+use pk_fs::lock::{Error, LockFile, Wait, Whose};
 use tempfile::tempdir;
 
 use crate::other::{LONG, Other};
@@ -164,7 +164,7 @@ fn a_umask_that_takes_everything_leaves_0600() {
 fn data_that_is_missing_is_not_made() {
     let home = tempdir().unwrap();
     let folder = Folder::open(home.path()).unwrap();
-    let answer = LockFile::data_in(&folder, "data").exclusive(LONG, |_| ());
+    let answer = LockFile::data_in(&folder, "data", Whose::Mine).exclusive(LONG, |_| ());
     let Err(Error::Missing { path }) = answer else {
         panic!("{answer:?}")
     };

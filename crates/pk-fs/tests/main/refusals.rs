@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use pk_fs::folder::Folder;
-use pk_fs::lock::{Error, LockFile};
+use pk_fs::lock::{Error, LockFile, Whose};
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::tempdir;
 
@@ -22,7 +22,7 @@ fn refused(make: impl FnOnce(&Path), expect: &str) {
     let folder = Folder::open(home.path()).unwrap();
     for lock in [
         LockFile::sidecar_in(&folder, "x"),
-        LockFile::data_in(&folder, "x"),
+        LockFile::data_in(&folder, "x", Whose::Mine),
     ] {
         let answer = lock.exclusive(LONG, |_| panic!("{lock:?} was locked"));
         let Err(Error::Unsafe { path: named, what }) = answer else {

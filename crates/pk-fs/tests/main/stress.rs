@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use pk_fs::access::Access;
 use pk_fs::folder::Folder;
-use pk_fs::lock::{Error, LockFile, Locked};
+use pk_fs::lock::{Error, LockFile, Locked, Whose};
 use pk_fs::replace::{self, Onto};
 use tempfile::tempdir;
 
@@ -69,7 +70,7 @@ pub(crate) fn count(home: &Path) {
 /// `false` when somebody interfered.
 fn add_one(folder: &Folder) -> bool {
     let sidecar = LockFile::sidecar_in(folder, "count.json.lock");
-    let data = LockFile::data_in(folder, NAME);
+    let data = LockFile::data_in(folder, NAME, Whose::Mine);
     let under_both =
         |side: &Locked<'_>| match data.exclusive(LONG, |file| add(folder, side, Some(file))) {
             Err(Error::Missing { .. }) => add(folder, side, None),
@@ -90,7 +91,7 @@ fn add(folder: &Folder, side: &Locked<'_>, file: Option<&Locked<'_>>) -> bool {
         0
     };
     let bytes = format!("{{\"count\":{}}}", count + 1);
-    let onto = file.map_or(Onto::Nothing, |file| Onto::File(file.stat()));
+    let onto = file.map_or(Onto::Nothing(Access::Owner), |file| Onto::File(file.stat()));
     let replaced = replace::volatile(folder, NAME.as_ref(), bytes.as_bytes(), onto, || {
         let ours = side.is_current()? && file.map_or(Ok(true), Locked::is_current)?;
         // The worst moment to be preempted: from here on nothing is looked at again.

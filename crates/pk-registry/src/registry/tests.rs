@@ -7,14 +7,16 @@ mod refusals;
 mod states;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use pk_core::{Host, Port, Protocol};
+use pk_fs::lock;
 use tempfile::TempDir;
 
 use super::*;
-use crate::format::Entry;
+use crate::format::{Document, Entry, MOST_ENTRIES};
 use crate::{Kind, Lease, Listed, Obstacle, Reservation, Verdict};
 
 /// A registry that nobody else has, and the place where it is looked at.

@@ -94,7 +94,7 @@ fn guard(registry: &Registry) {
     let here = Here::now();
     let guarded = registry.update(LONG, &here, |transaction| {
         transaction.insert(reservation(8080, Kind::Guarded, &here))?;
-        Ok::<_, Error>(transaction.keep_alive("id8080")?)
+        transaction.keep_alive("id8080")
     });
     let live = guarded.unwrap();
     say("guarded");

@@ -2,16 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use pk_core::handoff::pass;
+use pk_core::process::About;
 use pk_core::{Machine, ProcessState, process};
-use pk_fs::live::LiveFile;
+use pk_fs::folder::Folder;
+use pk_fs::live::{self, LiveFile};
 use pk_registry::Reservation;
+use rustix::fs::{AtFlags, FileType, statat};
 use rustix::process::geteuid;
 use tracing::debug;
 
@@ -55,7 +57,7 @@ pub(crate) fn release(
         (Ok(Answer::Released), Some(process), _) if has_gone(&process) => Ok(()),
         // Without a way to wait for it, its word must do.
         (Ok(Answer::Released), None, _) | (Ok(Answer::Freed), ..) => Ok(()),
-        (_, Some(process), Force::Yes) => {
+        (_, Some(process), Force::Yes) if is_of(pid, reservation.uid) => {
             process::kill(&process).map_err(Error::io("end the holder"))?;
             if !has_gone(&process) {
                 return Err(silent());
@@ -63,30 +65,47 @@ pub(crate) fn release(
             tidy(reservation, machine);
             Ok(())
         }
-        (_, Some(process), Force::No) if ended(&process, Duration::ZERO) => Ok(()),
+        (_, Some(process), _) if ended(&process, Duration::ZERO) => Ok(()),
         _ => Err(silent()),
     }
 }
 
-/// Removes the control socket that a killed holder left behind.
+/// Whether a process has the rights of this user. Its number was read from a file, into which the
+/// user may have written that of a process of root's.
+fn is_of(pid: u32, uid: u32) -> bool {
+    About::of(pid).is_ok_and(|process| process.uid == uid)
+}
+
+/// Removes the control socket that a killed holder of this user's left behind.
 pub(crate) fn tidy(reservation: &Reservation, machine: &Machine) {
-    let Some(path) = &reservation.control else {
-        return;
-    };
     let is_gone = reservation
         .process
         .is_none_or(|process| process.state(machine) == ProcessState::Gone);
-    // The path was read from a file: it must look like one of ours in every respect.
-    let is_ours = path
-        .file_name()
-        .and_then(OsStr::to_str)
-        .is_some_and(|name| is_control_name(name, &reservation.id))
-        && std::fs::symlink_metadata(path)
-            .is_ok_and(|found| found.file_type().is_socket() && found.uid() == geteuid().as_raw());
-    if is_gone && is_ours {
-        let removed = std::fs::remove_file(path);
-        debug!(path = %path.display(), ?removed, "a dead holder's control socket");
+    if is_gone && reservation.uid == geteuid().as_raw() {
+        let removed = reservation
+            .control
+            .as_deref()
+            .map(|path| remove(path, &reservation.id));
+        debug!(?removed, "a dead holder's control socket");
     }
+}
+
+/// The path was read from a file, in which somebody may have named any: what is removed must be one
+/// of ours in every respect, in a folder that nobody else can look into, and nobody may answer there.
+fn remove(path: &Path, id: &str) -> Option<()> {
+    let name = path.file_name()?.to_str()?;
+    let folder = Folder::open(path.parent()?).ok()?;
+    let me = geteuid().as_raw();
+    let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let is_ours = is_control_name(name, id)
+        && (folder.owner(), folder.mode() & 0o077) == (me, 0)
+        && found.st_uid == me
+        && FileType::from_raw_mode(found.st_mode) == FileType::Socket;
+    let here = format!("/proc/self/fd/{}/{name}", folder.as_fd().as_raw_fd());
+    let is_dead = is_ours
+        && UnixStream::connect(here)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    is_dead.then(|| live::remove(&folder, Path::new(name)).ok())?
 }
 
 /// A port that its holder has given a copy of, and still keeps too. Dropped, it is the holder's
@@ -150,10 +169,22 @@ fn ask(reservation: &Reservation, ask: &Ask) -> io::Result<UnixStream> {
         .as_ref()
         .ok_or(io::ErrorKind::NotFound)?;
     let stream = UnixStream::connect(path)?;
+    if !is_trusted(&stream, reservation) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     stream.set_read_timeout(Some(patience(reservation)))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     message::say(&stream, ask)?;
     Ok(stream)
+}
+
+/// Whether the other end belongs to the user of the reservation, and not to somebody who has put
+/// another path into it.
+fn is_trusted(stream: &UnixStream, reservation: &Reservation) -> bool {
+    match pass::peer_uid(stream) {
+        Ok(uid) => [0, reservation.uid, geteuid().as_raw()].contains(&uid),
+        Err(error) => cfg!(not(target_os = "linux")) && error.kind() == io::ErrorKind::Unsupported,
+    }
 }
 
 fn patience(reservation: &Reservation) -> Duration {

@@ -3,16 +3,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
 use pk_core::handoff::pass;
 use pk_core::{Machine, ProcessId, ProcessState, machine, process};
+use pk_registry::registry::Stamp;
 use pk_registry::{Here, Listed, Registry, Reservation};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use serde::de::DeserializeOwned;
 
 use super::message::{self, Answer, Orders};
@@ -91,8 +92,8 @@ pub(crate) struct Holder {
     registry: Registry,
     control: UnixListener,
     machine: Machine,
-    /// Which file the registry was when it was last read.
-    seen: Option<(u64, u64)>,
+    /// What the registry was like when it was last read.
+    seen: Option<Stamp>,
     /// Ends with the process that the reservation is tied to.
     until: Option<OwnedFd>,
     /// The bound sockets. The port is free when this is empty.
@@ -172,14 +173,14 @@ impl Holder {
 
     /// Whether the entry is still there. The registry is only read when it was replaced.
     fn is_registered(&mut self) -> bool {
-        let Ok(file) = std::fs::symlink_metadata(self.registry.path()) else {
+        let Some(stamp) = self.registry.stamp_of(geteuid().as_raw()) else {
             return false;
         };
-        let file = (file.dev(), file.ino());
-        if self.seen == Some(file) {
+        if self.seen == Some(stamp) {
             return true;
         }
-        let Ok(snapshot) = self.registry.read(&Here::now()) else {
+        let here = Here::now();
+        let Ok(snapshot) = self.registry.read(&here) else {
             // It can't be read now; when it can, it will tell.
             return true;
         };
@@ -188,7 +189,7 @@ impl Holder {
             Listed::Damaged { .. } => false,
         };
         let found = snapshot.entries.iter().any(is_mine) || !snapshot.warnings.is_empty();
-        self.seen = found.then_some(file);
+        self.seen = Some(stamp).filter(|stamp| found && stamp.is_settled(here.wall));
         found
     }
 

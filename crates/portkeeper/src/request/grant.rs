@@ -39,7 +39,7 @@ impl Request<'_> {
         drafts: &[D],
     ) -> Result<Grant, Error> {
         let wanted = self.wanted(grip)?;
-        patience::wait(self.wait, self.keeper.path(), || {
+        patience::wait(self.wait, &self.keeper.registry, || {
             self.grant_now(&wanted, ttl, drafts)
         })
     }

@@ -44,11 +44,27 @@ impl Why {
     }
 
     fn by_owner(&self) -> String {
-        let owner = |reservation: &Reservation| reservation.owner.clone();
-        match self.live().find_map(owner) {
-            Some(owner) => format!(" by {}", harmless(&owner)),
-            None => String::new(),
+        let says = |by: &String| !by.is_empty();
+        let mut live = self.live().map(|reservation| self.by(reservation));
+        live.find(says).unwrap_or_default()
+    }
+
+    /// Whose a reservation is, as the end of a sentence: ` by shop`, ` by shop of ann`; nothing where
+    /// it has no label and is this user's own.
+    #[must_use]
+    pub fn by(&self, reservation: &Reservation) -> String {
+        let label = reservation.owner.as_deref().map(harmless);
+        let user = (reservation.uid != self.here.uid).then(|| self.user(reservation.uid));
+        match (label, user) {
+            (Some(label), Some(user)) => format!(" by {label} of {user}"),
+            (Some(one), None) | (None, Some(one)) => format!(" by {one}"),
+            (None, None) => String::new(),
         }
+    }
+
+    fn user(&self, uid: u32) -> String {
+        let name = self.users.name(uid).map(harmless);
+        name.unwrap_or_else(|| format!("uid {uid}"))
     }
 
     fn held(&self) -> String {

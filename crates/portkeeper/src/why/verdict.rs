@@ -239,6 +239,7 @@ mod tests {
             properties: Vec::new(),
             remedies: Vec::new(),
             here,
+            users: crate::users::Users::default(),
             warnings: Vec::new(),
             unlisted: Vec::new(),
         }

@@ -16,7 +16,7 @@ pub(crate) fn why(why: &Why) -> String {
     facts.extend(
         why.reservations
             .iter()
-            .map(|entry| ("reserved", reservation(entry, &why.here))),
+            .map(|entry| ("reserved", reservation(entry, why))),
     );
     for role in Role::ALL {
         facts.extend(occupants(why, role).into_iter().map(|it| (label(role), it)));
@@ -66,7 +66,8 @@ fn label(role: Role) -> &'static str {
     }
 }
 
-fn reservation(entry: &Listed, here: &Here) -> String {
+fn reservation(entry: &Listed, why: &Why) -> String {
+    let here = &why.here;
     let (record, verdict) = match entry {
         Listed::Sound {
             reservation,
@@ -79,14 +80,12 @@ fn reservation(entry: &Listed, here: &Here) -> String {
     let Record {
         host,
         protocol,
-        owner,
         created,
         ..
     } = record;
-    let owner = owner.as_ref().map(|owner| format!(" by {owner}"));
     format!(
         "for {host} ({protocol}){}, {} ago, {}",
-        owner.unwrap_or_default(),
+        why.by(record),
         age(*created, here.wall),
         match verdict {
             Verdict::Stale(reason) => format!("but has ended: {reason}"),

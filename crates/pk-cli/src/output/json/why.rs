@@ -82,7 +82,7 @@ pub(crate) fn why(why: &Why) -> String {
         reservations: why
             .reservations
             .iter()
-            .map(|entry| Entry::new(entry, &why.here))
+            .map(|entry| Entry::new(entry, &why.here, &why.users))
             .collect(),
         listeners: all(Role::Listener),
         bound: all(Role::Bound),

@@ -3,7 +3,8 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 
-use rustix::fs::{CWD, FileType};
+use pk_fs::folder::Trust;
+use rustix::fs::{CWD, FileType, Mode};
 
 use super::*;
 
@@ -49,7 +50,7 @@ fn what_is_no_plain_file() {
 #[test]
 fn a_path_that_names_no_file() {
     let world = World::new();
-    for path in ["/", "..", ""] {
+    for path in ["..", ""] {
         let registry = Registry::at(path);
         let answer = registry.update(WAIT, &world.here, |_| Ok::<_, Error>(()));
         assert!(
@@ -121,7 +122,7 @@ fn one_entry_more_than_there_may_be() {
 
 /// Expects that a folder that looks like this is refused, and that nothing is made in it.
 #[track_caller]
-fn shared(make: impl FnOnce(&Path), expect: &str) {
+fn shared(make: impl FnOnce(&Path), expect: Trust) {
     let world = World::new();
     let folder = world.path("folder");
     fs::create_dir(&folder).unwrap();
@@ -129,10 +130,14 @@ fn shared(make: impl FnOnce(&Path), expect: &str) {
     let registry = Registry::at(folder.join("registry.json"));
     let written = registry.update(WAIT, &world.here, |_| Ok::<_, Error>(()));
     for answer in [registry.read(&world.here).map(drop), written.map(drop)] {
-        let Err(Error::Shared { folder: named, why }) = answer else {
+        let Err(Error::Shared {
+            folder: named,
+            trust,
+        }) = answer
+        else {
             panic!("{answer:?}")
         };
-        assert_eq!((named, why.as_str()), (folder.clone(), expect));
+        assert_eq!((named, trust), (folder.clone(), expect));
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
@@ -143,12 +148,10 @@ fn mode(folder: &Path, mode: u32) {
 
 #[test]
 fn a_folder_that_others_may_write() {
-    shared(|folder| mode(folder, 0o777), "is writable by everybody");
-    shared(|folder| mode(folder, 0o702), "is writable by everybody");
-    shared(
-        |folder| mode(folder, 0o1777),
-        "is shared by all users (sticky)",
-    );
+    shared(|folder| mode(folder, 0o777), Trust::Everybody);
+    shared(|folder| mode(folder, 0o2777), Trust::Everybody);
+    shared(|folder| mode(folder, 0o702), Trust::Everybody);
+    shared(|folder| mode(folder, 0o1777), Trust::Sticky);
     if !rustix::process::geteuid().is_root() {
         return skipped("only root can give a folder away");
     }
@@ -156,10 +159,19 @@ fn a_folder_that_others_may_write() {
         chown(folder, None, Some(61_001)).unwrap();
         mode(folder, 0o770);
     };
-    shared(of_a_group, "is writable by group 61001");
+    let of_group = |setgid| Trust::Group {
+        gid: 61_001,
+        setgid,
+    };
+    shared(of_a_group, of_group(false));
+    let sticky = |folder: &Path| {
+        chown(folder, None, Some(61_001)).unwrap();
+        mode(folder, 0o3770);
+    };
+    shared(sticky, Trust::Sticky);
     shared(
         |folder| chown(folder, Some(61_001), None).unwrap(),
-        "belongs to another user (uid 61001)",
+        Trust::Foreign { uid: 61_001 },
     );
 }
 
