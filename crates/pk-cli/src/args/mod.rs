@@ -195,23 +195,8 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
     let tip = paragraphs
         .flat_map(str::lines)
         .find_map(|line| line.trim().strip_prefix("tip: "));
-    let known = [
-        "reserve",
-        "run",
-        "take",
-        "release",
-        "status",
-        "why",
-        "wait",
-        "gc",
-        "env",
-        "json",
-        "backup",
-        "completions",
-        "man",
-        "setup",
-    ];
-    let hint = match (tip, called.filter(|word| known.contains(word))) {
+    let is_command = |word: &&str| definition().find_subcommand(word).is_some();
+    let hint = match (tip, called.filter(is_command)) {
         (Some(tip), _) => tip.to_owned(),
         (None, Some(command)) => format!("portkeeper {command} --help"),
         (None, None) => "portkeeper --help".to_owned(),
