@@ -28,7 +28,7 @@ const PLAIN_USER: u32 = 61_001;
 #[must_use]
 pub struct TestEnv {
     root: TempDir,
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     user: User,
 }
 

@@ -61,10 +61,11 @@ impl TestEnv {
         Imprint::of(&self.path(name))
     }
 
-    /// Everything in this world, with its imprint.
+    /// Everything in this world but the program, with its imprint.
     #[must_use]
     pub fn everything(&self) -> Vec<(PathBuf, Option<Imprint>)> {
-        let paths = below(self.root());
+        let mut paths = below(self.root());
+        paths.retain(|path| path != &self.program);
         paths
             .into_iter()
             .map(|path| (path.clone(), Imprint::of(&path)))

@@ -86,7 +86,7 @@ fn two_hundred_on_a_hundred_ports() {
 }
 
 #[test]
-fn a_lock_that_stays_taken_is_exit_5_and_names_its_holder() {
+fn f38_a_lock_that_stays_taken_is_exit_5_and_names_its_holder() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     env.pk(format!("reserve {}", ports.range())).ok();
     let lock = File::open(env.registry().with_extension("json.lock")).unwrap();

@@ -9,6 +9,7 @@
 mod bad_input;
 mod contention;
 mod crash;
+mod doctor;
 mod files;
 mod hold;
 mod journeys;

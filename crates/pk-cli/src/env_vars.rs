@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use portkeeper::Settings;
+use portkeeper::{Error as Cause, Settings};
 
 use crate::error::Error;
 use crate::output;
@@ -12,6 +12,8 @@ use crate::output;
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) settings: Settings,
+    /// The variables whose values mean nothing.
+    pub(crate) refused: Vec<Cause>,
     /// What to log, as `pk_core=debug,info`.
     pub(crate) log: Option<String>,
     /// Where programs are looked for.
@@ -29,9 +31,7 @@ pub(crate) const VARIABLES: [(&str, &str); 2] = [
     ("NO_COLOR", "no colours, where it is not empty"),
 ];
 
-pub(crate) fn read(
-    pairs: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Environment, Error> {
+pub(crate) fn read(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
     let mut search = None;
     let mut mine = Vec::new();
     for (name, value) in pairs {
@@ -46,16 +46,28 @@ pub(crate) fn read(
         .map(|(_, value)| value.to_string_lossy().into_owned())
         .filter(|value| !value.is_empty());
     let has_lock = find("PORTKEEPER_LOCK").is_some();
-    let settings = Settings::from_pairs(mine)?;
-    Ok(Environment {
+    let (settings, refused) = Settings::lenient(mine);
+    Environment {
         settings,
+        refused,
         log,
         search,
         has_lock,
-    })
+    }
 }
 
 impl Environment {
+    /// The settings, and where programs are looked for.
+    ///
+    /// # Errors
+    /// The first variable whose value means nothing.
+    pub(crate) fn into_settings(self) -> Result<(Settings, Option<OsString>), Error> {
+        match self.refused.into_iter().next() {
+            Some(error) => Err(error.into()),
+            None => Ok((self.settings, self.search)),
+        }
+    }
+
     pub(crate) fn warn(&self) {
         if self.has_lock {
             output::warn(&"PORTKEEPER_LOCK is ignored: the lock lies beside the registry");

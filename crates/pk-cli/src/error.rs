@@ -159,6 +159,9 @@ fn hint(cause: &Cause) -> String {
         Cause::NoHome { .. } | Cause::ForeignHome { .. } => {
             "set HOME, or PORTKEEPER_STATE_DIR to a folder of your own".into()
         }
+        Cause::BorrowedRights { .. } => {
+            "run it as the user whose ports they are to be: sudo -u USER portkeeper".into()
+        }
         Cause::NoControlFolder { .. } => {
             "set XDG_RUNTIME_DIR or TMPDIR to a folder of your own with a short path".into()
         }

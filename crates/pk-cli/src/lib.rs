@@ -44,10 +44,8 @@ pub fn run(
     if completing::answer(&arguments) {
         return 0;
     }
-    let answer = args::parse(arguments).and_then(|cli| {
-        let environment = env_vars::read(environment)?;
-        commands::run(cli, environment, holder)
-    });
+    let answer = args::parse(arguments)
+        .and_then(|cli| commands::run(cli, env_vars::read(environment), holder));
     match answer {
         Ok(()) => 0,
         Err(error) => error.report(),

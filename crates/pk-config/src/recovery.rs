@@ -40,6 +40,28 @@ pub struct Stuck {
     pub journal: PathBuf,
 }
 
+/// A change of files that has begun and not come to its end: its process was killed, or is at it at
+/// this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The journal that tells of it.
+    pub journal: PathBuf,
+    /// The files.
+    pub files: Vec<PathBuf>,
+}
+
+/// What [`recover`] would look into. Takes no lock and changes nothing.
+///
+/// # Errors
+/// Failures of the system.
+pub fn pending(state: &State) -> Result<Vec<Pending>, Error> {
+    let pending = |journal: Journal| Pending {
+        journal: journal.path(),
+        files: journal.page.entries.iter().map(Entry::path).collect(),
+    };
+    Ok(Journal::all(state)?.into_iter().map(pending).collect())
+}
+
 /// Takes back what killed processes began, and tells whose reservations (or whatever else the tags
 /// mean) are void. To be called at the start of every command that writes files.
 ///

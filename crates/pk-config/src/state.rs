@@ -62,6 +62,24 @@ impl State {
         Ok(count.sum())
     }
 
+    /// What [`State::sweep`] would remove. Changes nothing; a folder that can't be read is passed
+    /// over.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let beside = |path: PathBuf| Some(path.canonicalize().ok()?.parent()?.to_owned());
+        let recent = self.recent().unwrap_or_default();
+        let folders = recent.into_iter().filter_map(beside).chain(self.folders());
+        let dead = |path: &PathBuf| {
+            let names = Folder::open(path).ok().and_then(|it| stage::dead(&it).ok());
+            let names = names.unwrap_or_default().into_iter();
+            names.map(|name| path.join(name)).collect::<Vec<_>>()
+        };
+        let mut found: Vec<_> = folders.flat_map(|path| dead(&path)).collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
     /// This folder and those in it, as far as they can be read.
     fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.path.clone()];

@@ -1,122 +1,128 @@
-//! Whether locks can be relied on where a folder is, by the kind of its file system. Never tries one.
+//! Which file system something lies on, and whether locks on it can be relied upon, from statfs(2).
+//! Never decides whether that will do.
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 
-use crate::folder::Folder;
-
-/// What kind of file system a folder is on.
+/// A file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileSystem {
-    /// One of this machine's own: flock(2) excludes everybody who can reach the folder.
-    Local,
-    /// One that other machines may have, too: their locks may not reach this one, and what they
-    /// write is about their own ports.
-    Network(&'static str),
-    /// One that nothing is known of, by its number (statfs(2)); FUSE is one of these.
-    Unknown(i64),
+pub struct FileSystem {
+    /// Its magic number, as statfs(2) tells it.
+    pub magic: u64,
 }
 
-/// Those whose locks work, as far as a program can tell (`linux/magic.h`).
-const LOCAL: [i64; 19] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683e, // btrfs
-    0x0102_1994, // tmpfs
-    0x8584_58f6, // ramfs
-    0x794c_7630, // overlayfs
-    0x2fc1_2fc1, // zfs
-    0xf2f5_2010, // f2fs
-    0xca45_1a4e, // bcachefs
-    0x3153_464a, // jfs
-    0x5265_4973, // reiserfs
-    0x3434,      // nilfs
-    0x2405_1905, // ubifs
-    0x72b6,      // jffs2
-    0xf15f,      // ecryptfs
-    0x4d44,      // vfat
-    0x2011_bab0, // exfat
-    0x7366_746e, // ntfs3
-    0x482b,      // hfs+
-];
-
-const NETWORK: [(i64, &str); 13] = [
-    (0x6969, "NFS"),
-    (0x0102_1997, "9p"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB"),
-    (0x517b, "SMB"),
-    (0x00c3_6400, "Ceph"),
-    (0x5346_414f, "AFS"),
-    (0x6b41_4653, "AFS"),
-    (0x7375_7245, "Coda"),
-    (0x0116_1970, "GFS2"),
-    (0x7461_636f, "OCFS2"),
-    (0x0bd0_0bd0, "Lustre"),
-    (0x4750_4653, "GPFS"),
-];
-
-const FUSE: i64 = 0x6573_5546;
+/// How far a lock on a file system reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Everybody who can open the file is on this machine, and the kernel keeps the locks.
+    Machine,
+    /// Other machines may open the file; whether a lock reaches them depends on how it is mounted.
+    Network,
+    /// A program keeps the locks (FUSE), or nothing is known of it.
+    Unknown,
+}
 
 impl FileSystem {
-    /// That of a folder.
+    /// That of an open file or folder.
     ///
     /// # Errors
     /// The system's reason.
-    pub fn of(folder: &Folder) -> io::Result<FileSystem> {
-        // The width of the field differs between architectures.
-        #[allow(clippy::unnecessary_cast, reason = "not everywhere")]
-        let number = rustix::fs::fstatfs(folder)?.f_type as i64;
-        Ok(FileSystem::from_number(number & 0xffff_ffff))
+    pub fn of(file: impl AsFd) -> io::Result<FileSystem> {
+        let magic = rustix::fs::fstatfs(file)?.f_type;
+        // A signed number in some C libraries, an unsigned one in others: the low half is the magic.
+        Ok(FileSystem {
+            magic: u64::from(magic as u32),
+        })
     }
 
-    fn from_number(number: i64) -> FileSystem {
-        let network = NETWORK.iter().find(|(known, _)| *known == number);
-        match network {
-            Some((_, name)) => FileSystem::Network(name),
-            None if LOCAL.contains(&number) => FileSystem::Local,
-            None => FileSystem::Unknown(number),
-        }
+    /// The name by which mount(8) knows it; of families that share a number, that of the family.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        self.known().map(|&(_, name, _)| name)
+    }
+
+    /// How far its locks reach.
+    #[must_use]
+    pub fn reach(self) -> Reach {
+        self.known().map_or(Reach::Unknown, |&(.., reach)| reach)
+    }
+
+    fn known(self) -> Option<&'static (u64, &'static str, Reach)> {
+        KNOWN.iter().find(|(magic, ..)| *magic == self.magic)
     }
 }
 
 impl fmt::Display for FileSystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FileSystem::Local => f.write_str("a local file system"),
-            FileSystem::Network(name) => write!(f, "a network file system ({name})"),
-            FileSystem::Unknown(FUSE) => f.write_str("a file system in user space (FUSE)"),
-            FileSystem::Unknown(number) => write!(f, "an unknown file system (0x{number:x})"),
+        match (self.reach(), self.name()) {
+            (Reach::Machine, Some(name)) => write!(f, "a file system of this machine ({name})"),
+            (Reach::Network, Some(name)) => write!(f, "a network file system ({name})"),
+            (_, Some(name)) => write!(f, "a file system in user space ({name})"),
+            (_, None) => write!(f, "an unknown file system (0x{:x})", self.magic),
         }
     }
 }
+
+/// statfs(2) and linux/magic.h; sorted by name.
+const KNOWN: [(u64, &str, Reach); 34] = [
+    (0x0102_1997, "9p", Reach::Network),
+    (0x5346_414f, "afs", Reach::Network),
+    (0x6163_6673, "acfs", Reach::Network),
+    (0xca45_1a4e, "bcachefs", Reach::Machine),
+    (0x9123_683e, "btrfs", Reach::Machine),
+    (0x00c3_6400, "ceph", Reach::Network),
+    (0xff53_4d42, "cifs", Reach::Network),
+    (0xf15f, "ecryptfs", Reach::Machine),
+    (0x2011_bab0, "exfat", Reach::Machine),
+    (0xef53, "ext4", Reach::Machine),
+    (0xf2f5_2010, "f2fs", Reach::Machine),
+    (0x6573_5546, "fuse", Reach::Unknown),
+    (0x0116_1970, "gfs2", Reach::Network),
+    (0x4750_4653, "gpfs", Reach::Network),
+    (0x482b, "hfsplus", Reach::Machine),
+    (0x72b6, "jffs2", Reach::Machine),
+    (0x3153_464a, "jfs", Reach::Machine),
+    (0x0bd0_0bd0, "lustre", Reach::Network),
+    (0x564c, "ncp", Reach::Network),
+    (0x6969, "nfs", Reach::Network),
+    (0x3434, "nilfs2", Reach::Machine),
+    (0x7366_746e, "ntfs3", Reach::Machine),
+    (0x7461_636f, "ocfs2", Reach::Network),
+    (0x794c_7630, "overlay", Reach::Machine),
+    (0x8584_58f6, "ramfs", Reach::Machine),
+    (0x5265_4973, "reiserfs", Reach::Machine),
+    (0x517b, "smb", Reach::Network),
+    (0xfe53_4d42, "smb2", Reach::Network),
+    (0x0102_1994, "tmpfs", Reach::Machine),
+    (0x2405_1905, "ubifs", Reach::Machine),
+    (0x4d44, "vfat", Reach::Machine),
+    (0x786f_4256, "vboxsf", Reach::Network),
+    (0x5846_5342, "xfs", Reach::Machine),
+    (0x2fc1_2fc1, "zfs", Reach::Machine),
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn f54_only_what_is_known_to_be_local_is() {
-        let check = |number, expect: &str| {
-            assert_eq!(FileSystem::from_number(number).to_string(), expect);
+    fn f54_file_systems_are_known_by_their_numbers() {
+        let check = |magic, name, reach| {
+            let system = FileSystem { magic };
+            assert_eq!((system.name(), system.reach()), (name, reach), "{magic:x}");
         };
-        check(0xef53, "a local file system");
-        check(0x0102_1994, "a local file system");
-        check(0x6969, "a network file system (NFS)");
-        check(0x0102_1997, "a network file system (9p)");
-        check(FUSE, "a file system in user space (FUSE)");
-        check(0x1234_5678, "an unknown file system (0x12345678)");
-        assert!(
-            LOCAL
-                .iter()
-                .all(|it| NETWORK.iter().all(|(other, _)| it != other))
-        );
+        check(0xef53, Some("ext4"), Reach::Machine);
+        check(0x6969, Some("nfs"), Reach::Network);
+        check(0xff53_4d42, Some("cifs"), Reach::Network);
+        check(0x0102_1997, Some("9p"), Reach::Network);
+        check(0x6573_5546, Some("fuse"), Reach::Unknown);
+        check(7, None, Reach::Unknown);
     }
 
     #[test]
-    fn a_temporary_folder_has_one() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::open(temp.path()).unwrap();
-        assert!(FileSystem::of(&folder).is_ok());
+    fn that_of_proc_is_no_place_for_files_and_still_told() {
+        let proc = std::fs::File::open("/proc").unwrap();
+        assert_eq!(FileSystem::of(&proc).unwrap().magic, 0x9fa0);
     }
 }

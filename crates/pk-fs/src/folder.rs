@@ -3,13 +3,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::access::Access;
+use crate::stage::through;
 use crate::sys::accounts;
 
 /// Why a folder can't be used.
@@ -159,6 +161,29 @@ impl Folder {
         Folder::open(path)
     }
 
+    /// Gives something in it that is this user's own another mode. Never follows a link.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; `PermissionDenied` where it is another user's, or a link.
+    pub fn set_mode(&self, name: &Path, mode: u32) -> Result<(), Error> {
+        let failed = |source: io::Error| Error::Io {
+            action: "set a mode in",
+            path: self.path.clone(),
+            source,
+        };
+        // To mark a place needs no right to it.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = rustix::fs::openat(self, name, flags, Mode::empty())
+            .map_err(|error| failed(error.into()))?;
+        let stat = rustix::fs::fstat(&place).map_err(|error| failed(error.into()))?;
+        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        if is_link || stat.st_uid != geteuid().as_raw() {
+            return Err(failed(io::ErrorKind::PermissionDenied.into()));
+        }
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(through(place.as_fd()), permissions).map_err(failed)
+    }
+
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -283,8 +308,30 @@ mod tests {
     }
 
     #[test]
+    fn modes_are_set_without_following_a_link() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let mode = |name| {
+            temp.path()
+                .join(name)
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o7777
+        };
+        std::fs::create_dir(temp.path().join("own")).unwrap();
+        std::os::unix::fs::symlink("own", temp.path().join("link")).unwrap();
+        folder.set_mode(Path::new("own"), 0).unwrap();
+        assert_eq!(mode("own"), 0);
+        assert!(folder.set_mode(Path::new("link"), 0o777).is_err());
+        assert_eq!(mode("own"), 0);
+        folder.set_mode(Path::new("own"), 0o700).unwrap();
+        assert_eq!(mode("own"), 0o700);
+    }
+
+    #[test]
     fn missing_folders_are_made_private() {
-        use std::os::unix::fs::PermissionsExt;
         let temp = tempfile::tempdir().unwrap();
         let deep = temp.path().join("a/b");
         assert!(matches!(Folder::open(&deep), Err(Error::Missing { .. })));

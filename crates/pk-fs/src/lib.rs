@@ -8,7 +8,7 @@
 //!   name of whoever holds it when the deadline passes;
 //! * [`live`] – a lock that a process keeps for life, so that others can tell that it lives;
 //! * [`folder`] – a directory held open, and the question who else may write in it; [`access`] – who
-//!   may use what is made in it; [`file_system`] – whether locks in it can be relied on;
+//!   may use what is made in it; [`file_system`] – what it lies on, and whether locks there reach everybody;
 //! * [`replace`] – new bytes for a file, all or nothing: *volatile* (no fsync, for data that a
 //!   reboot voids) or *durable* (fsync, mode, owner, extended attributes and symlinks kept);
 //! * [`stage`] – a private place beside a file for the bytes to come.

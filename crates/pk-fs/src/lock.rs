@@ -98,6 +98,14 @@ pub struct Holder {
     pub command: Option<String>,
 }
 
+impl Holder {
+    fn of(stat: &Stat) -> Option<Holder> {
+        let pid = locks::holder(stat)?;
+        let command = locks::command(pid);
+        Some(Holder { pid, command })
+    }
+}
+
 /// A time that nobody outwaits, and that clocks can still count.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
@@ -110,6 +118,14 @@ fn describe(holder: Option<&Holder>) -> String {
             command: Some(command),
         }) => format!("process {pid} ({command})"),
     }
+}
+
+/// Who holds the exclusive lock of the file `name` in `folder` at this moment. Opens nothing, so it
+/// is in nobody's way, and knows only what `/proc/locks` shows: nobody of another process namespace.
+#[must_use]
+pub fn holder(folder: &Folder, name: &Path) -> Option<Holder> {
+    let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Holder::of(&stat)
 }
 
 /// A file to lock.
@@ -317,13 +333,9 @@ impl<'f> LockFile<'f> {
     }
 
     fn timeout(&self, stat: &Stat) -> Error {
-        let holder = locks::holder(stat).map(|pid| Holder {
-            pid,
-            command: locks::command(pid),
-        });
         Error::Timeout {
             path: self.path.clone(),
-            holder,
+            holder: Holder::of(stat),
         }
     }
 

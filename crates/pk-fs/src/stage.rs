@@ -128,19 +128,37 @@ impl Drop for Stage {
 /// The system's reason, where the directory can't be read or a stage not be removed.
 pub fn sweep(parent: impl AsFd) -> io::Result<usize> {
     let parent = parent.as_fd();
-    let mut swept = 0;
+    let dead = find(parent, open_own)?;
+    for name in &dead {
+        remove(parent, name)?;
+    }
+    Ok(dead.len())
+}
+
+/// The stages that [`sweep`] would remove. Changes nothing.
+///
+/// # Errors
+/// The system's reason, where the directory can't be read.
+pub fn dead(parent: impl AsFd) -> io::Result<Vec<OsString>> {
+    find(parent.as_fd(), open_folder)
+}
+
+fn find(parent: BorrowedFd<'_>, open: Open) -> io::Result<Vec<OsString>> {
     // Anew, since a descriptor that only marks a place (O_PATH) can't be read.
     let readable = open_folder(parent, OsStr::new("."))?;
+    let mut found = Vec::new();
     for entry in Dir::new(readable)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if is_stage(name) && is_dead(parent, name)? {
-            remove(parent, name)?;
-            swept += 1;
+        if is_stage(name) && is_dead(parent, name, open)? {
+            found.push(name.to_owned());
         }
     }
-    Ok(swept)
+    Ok(found)
 }
+
+/// How a stage is opened to be looked into.
+type Open = fn(BorrowedFd<'_>, &OsStr) -> io::Result<OwnedFd>;
 
 /// Whether a folder of this name is a stage.
 #[must_use]
@@ -149,7 +167,7 @@ pub fn is_stage(name: &OsStr) -> bool {
 }
 
 /// Whether a stage is one of this user's and nobody uses it.
-fn is_dead(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
+fn is_dead(parent: BorrowedFd<'_>, name: &OsStr, open: Open) -> io::Result<bool> {
     let stat = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok(false),
@@ -160,7 +178,13 @@ fn is_dead(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
         return Ok(false);
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let folder = open_own(parent, name)?;
+    let folder = match open(parent, name) {
+        // Its owner has no right to it: it was killed while it was made.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Ok(!is_process_alive(name));
+        }
+        folder => folder?,
+    };
     match rustix::fs::openat(&folder, LOCK, flags, Mode::empty()) {
         Ok(file) => match fd_lock::RwLock::new(File::from(file)).try_read() {
             Ok(_guard) => Ok(true),
@@ -262,7 +286,7 @@ pub(crate) fn anchored(folder: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
 }
 
 /// A path to an open file or directory itself.
-fn through(descriptor: BorrowedFd<'_>) -> PathBuf {
+pub(crate) fn through(descriptor: BorrowedFd<'_>) -> PathBuf {
     Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string())
 }
 
@@ -333,6 +357,11 @@ mod tests {
         make(".atomicwriteabc", &["tmpfile.tmp"]);
         make("portkeeper-tmp-1-1-0", &["lock"]);
         std::os::unix::fs::symlink("/", temp.path().join(".portkeeper-tmp-1-1-1")).unwrap();
+        let mut found = dead(&folder).unwrap();
+        found.sort();
+        let expect = ["1-1-0", "4194305-7-0", "odd"].map(|name| format!("{PREFIX}{name}"));
+        assert_eq!(found, expect.map(OsString::from));
+        assert_eq!(entries(temp.path()).len(), 8);
         assert_eq!(sweep(&folder).unwrap(), 3);
         assert_eq!(entries(temp.path()).len(), 5);
         assert!(temp.path().join(starting).exists());

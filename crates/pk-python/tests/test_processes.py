@@ -40,7 +40,7 @@ def test_two_processes_get_two_ports(registry: PortRegistry, place: Path) -> Non
     assert registry.status() == []
 
 
-def test_a_forked_child_has_no_part_in_it(python: Run) -> None:
+def test_f40_a_forked_child_has_no_part_in_it(python: Run) -> None:
     python(
         """
         import os, socket, sys
@@ -105,7 +105,7 @@ def test_a_forked_child_has_no_part_in_it(python: Run) -> None:
     )
 
 
-def test_multiprocessing(python: Run, place: Path) -> None:
+def test_a25_multiprocessing(python: Run, place: Path) -> None:
     program = place / "pool.py"
     program.write_text(
         """
@@ -129,7 +129,7 @@ if __name__ == "__main__":
     thread.start()
     with registry.reserve(hold=True) as mine:
         for method in ("fork", "spawn"):
-            with multiprocessing.get_context(method).Pool(4) as pool:
+            with multiprocessing.get_context(method).Pool(8) as pool:
                 ports = pool.map(work, range(40))
             assert mine.port not in ports
             assert mine.held and mine.port in [e.port for e in registry.status()]
@@ -143,7 +143,7 @@ if __name__ == "__main__":
     assert done.returncode == 0, done.stderr
 
 
-def test_ctrl_c_ends_waiting_for_a_port(python: Run) -> None:
+def test_a25_ctrl_c_ends_waiting_for_a_port(python: Run) -> None:
     check_ctrl_c(
         python,
         """
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_waiting_for_a_port(python: Run) -> None:
     )
 
 
-def test_ctrl_c_ends_waiting_for_a_lock(python: Run) -> None:
+def test_a25_ctrl_c_ends_waiting_for_a_lock(python: Run) -> None:
     check_ctrl_c(
         python,
         """
@@ -205,7 +205,7 @@ def test_waiting_ends_when_a_port_is_there(registry: PortRegistry) -> None:
     timer.join()
 
 
-def test_an_interpreter_ends_while_threads_wait(registry: PortRegistry, python: Run) -> None:
+def test_a25_an_interpreter_ends_while_threads_wait(registry: PortRegistry, python: Run) -> None:
     python(
         """
         import threading

@@ -15,6 +15,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::about::About;
 use crate::reservation::{self, Kind, Lease, Reservation};
 
 mod depth;
@@ -144,6 +145,11 @@ impl<'t> Document<'t> {
         out.extend_from_slice(b"}\n");
         out
     }
+}
+
+/// What a file says of itself, whatever its version and however broken it is.
+pub(crate) fn about(bytes: &[u8]) -> About {
+    Origin::seek(bytes).about(bytes.len())
 }
 
 fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {

@@ -43,8 +43,10 @@
 //! locked file. Readers take no lock. `docs/reference/registry.md` describes the format.
 #![forbid(unsafe_code)]
 
+pub mod about;
 pub mod error;
 mod format;
+mod generation;
 pub mod liveness;
 pub mod registry;
 pub mod reservation;
@@ -52,6 +54,7 @@ pub mod snapshot;
 pub mod staleness;
 pub mod transaction;
 
+pub use about::About;
 pub use error::Error;
 pub use registry::{Here, Registry, Updated};
 pub use reservation::{Kind, Lease, Owner, Reservation};

@@ -22,6 +22,7 @@ use tracing::debug;
 
 use crate::error::Error;
 use crate::format::Purpose;
+use crate::generation::Memory;
 use crate::liveness::Witness;
 use crate::reservation::Lease;
 use crate::snapshot::{self, Sharing, Snapshot, Warning};
@@ -121,6 +122,8 @@ impl Registry {
         let Some(site) = Site::open(self)? else {
             return Ok(snapshot);
         };
+        // Before the file: what is remembered is never newer than it, unless it was exchanged.
+        let memory = site.memory(|| Memory::beside(&self.path));
         let (pages, warnings) = site.pages(here)?;
         let (shards, more) = Shard::parse_all(&site, &pages, here, Purpose::Read)?;
         let own = &pages[shards[0].page];
@@ -130,7 +133,9 @@ impl Registry {
                 path,
                 reason: reason.clone(),
             }),
-            None => own.is_empty().then_some(Warning::Empty { path }),
+            None if own.is_empty() => Some(Warning::Empty { path }),
+            None if own.has_bytes() => memory.is_ahead_of(shards[0].document.generation, &path),
+            None => None,
         };
         let witness = Witness::new(Some(&site), &here.machine);
         let list = |shard| snapshot::list(shard, here, &witness);
@@ -138,6 +143,15 @@ impl Registry {
         snapshot.entries = shards.iter().flat_map(list).collect();
         snapshot.warnings = warnings.into_iter().chain(more).chain(about_own).collect();
         Ok(snapshot)
+    }
+
+    /// The bytes of the file that this user writes; `None` if there is none.
+    pub(crate) fn own_bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+        let Some(site) = Site::open(self)? else {
+            return Ok(None);
+        };
+        let (pages, _) = site.pages(&Here::now())?;
+        Ok(pages.into_iter().next().and_then(shard::Page::into_bytes))
     }
 
     /// Locks it, lets `work` change it, and writes it if there is something to write. `work` is

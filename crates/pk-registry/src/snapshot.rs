@@ -85,6 +85,15 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+    /// It is older than the last one that was written: somebody has put a copy in its place.
+    Older {
+        /// Its path.
+        path: PathBuf,
+        /// How often it had been changed when it was copied.
+        generation: u64,
+        /// How often it has been changed.
+        latest: u64,
+    },
     /// It could not be read and was begun anew. The old bytes are kept.
     SetAside {
         /// Its path.
@@ -123,6 +132,16 @@ impl fmt::Display for Warning {
             Warning::Unreadable { path, reason } => {
                 write!(f, "registry {} can't be read: {reason}", path.display())
             }
+            Warning::Older {
+                path,
+                generation,
+                latest,
+            } => write!(
+                f,
+                "registry {} is an older copy (generation {generation}, the last was {latest}): \
+                 what was reserved or released since is not in it",
+                path.display()
+            ),
             Warning::SetAside { path, reason, kept } => write!(
                 f,
                 "registry {} can't be read and was begun anew, the old bytes are in {}: {reason}",

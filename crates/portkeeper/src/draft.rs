@@ -246,6 +246,9 @@ impl Standby {
     }
 }
 
+/// How many characters an id has.
+pub(crate) const ID_LENGTH: usize = 26;
+
 /// 128 random bits in 26 characters (Crockford's base 32, lower case).
 fn new_id() -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -253,5 +256,5 @@ fn new_id() -> String {
     getrandom::fill(&mut bytes).expect("the kernel has random numbers once the machine is up");
     let bits = u128::from_le_bytes(bytes);
     let digit = |at| char::from(DIGITS[(bits >> (5 * at)) as usize % 32]);
-    (0..26).map(digit).collect()
+    (0..ID_LENGTH).map(digit).collect()
 }

@@ -192,6 +192,16 @@ pub enum Error {
         /// Whose it is.
         uid: u32,
     },
+    /// This process acts with the rights of another user than the one who started it.
+    #[error(
+        "this process acts with borrowed rights (started by uid {uid}, acting as uid {effective})"
+    )]
+    BorrowedRights {
+        /// Who started it.
+        uid: u32,
+        /// Whose rights it has.
+        effective: u32,
+    },
     /// There is no private folder with a path short enough for a socket.
     #[error("no private folder for a control socket in {}", temp.display())]
     NoControlFolder {
@@ -272,7 +282,9 @@ impl Error {
             | Error::Request { .. }
             | Error::Variable { .. }
             | Error::NoHome { .. } => ErrorKind::Usage,
-            Error::ForeignHome { .. } | Error::NoControlFolder { .. } => ErrorKind::Permission,
+            Error::ForeignHome { .. }
+            | Error::BorrowedRights { .. }
+            | Error::NoControlFolder { .. } => ErrorKind::Permission,
             Error::HolderSilent { .. } | Error::Supervisor { .. } => ErrorKind::Io,
             Error::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ErrorKind::NoProgram

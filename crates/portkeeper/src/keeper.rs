@@ -423,7 +423,7 @@ struct Sorted {
 }
 
 /// The ports that somebody has bound, asked for only where it matters.
-struct InUse {
+pub(crate) struct InUse {
     tcp: HashSet<u16>,
     /// `None` where the kernel does not tell (it has no `udp_diag`).
     udp: Option<HashSet<u16>>,
@@ -431,7 +431,7 @@ struct InUse {
 }
 
 impl InUse {
-    fn ask(unused: Unused) -> Result<InUse, Error> {
+    pub(crate) fn ask(unused: Unused) -> Result<InUse, Error> {
         let families = [AddressFamily::INET, AddressFamily::INET6];
         let ask = |transport, states| -> io::Result<HashSet<u16>> {
             let found = match unused {
@@ -448,7 +448,7 @@ impl InUse {
         })
     }
 
-    fn has(&self, reservation: &Reservation) -> bool {
+    pub(crate) fn has(&self, reservation: &Reservation) -> bool {
         let port = reservation.port.number();
         let has = |transport: &Transport| match transport {
             Transport::Tcp => self.tcp.contains(&port),
@@ -457,7 +457,7 @@ impl InUse {
         reservation.protocol.transports().iter().any(has)
     }
 
-    fn drops(&self, reservation: &Reservation, here: &Here) -> Option<Reason> {
+    pub(crate) fn drops(&self, reservation: &Reservation, here: &Here) -> Option<Reason> {
         let Unused::Drop(after) = self.unused else {
             return None;
         };

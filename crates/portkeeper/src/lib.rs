@@ -35,6 +35,7 @@
 //! what), [`pk_config`] (people's files) and [`pk_fs`] (locks and atomic replacement).
 #![forbid(unsafe_code)]
 
+pub mod doctor;
 mod draft;
 pub mod error;
 pub mod files;

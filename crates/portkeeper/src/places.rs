@@ -1,9 +1,11 @@
 //! Where things are on this machine: the one room that looks at HOME and the XDG folders. Never
 //! reads a file and creates nothing but the folder of control sockets.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pk_fs::folder::{Folder, Trust};
+use rustix::fs::{Access, AtFlags, CWD};
 use rustix::process::geteuid;
 
 use crate::error::Error;
@@ -65,39 +67,91 @@ pub fn registry(settings: &Settings) -> Result<PathBuf, Error> {
     }
 }
 
+/// Whether this process has the rights of the user who started it, and no other's. In a set-uid
+/// program that user's environment and arguments would be obeyed with the rights of another.
+///
+/// # Errors
+/// [`Error::BorrowedRights`].
+pub fn own_rights() -> Result<(), Error> {
+    use rustix::process::{getegid, getgid, getuid};
+    let (uid, effective) = (getuid().as_raw(), geteuid().as_raw());
+    if uid == effective && getgid() == getegid() {
+        return Ok(());
+    }
+    Err(Error::BorrowedRights { uid, effective })
+}
+
 /// A private folder with a short path (a socket's path has at most 108 bytes, unix(7)):
 /// `portkeeper` in `$XDG_RUNTIME_DIR`, else one of this user's in the folder for temporary files.
 ///
 /// # Errors
 /// [`Error::NoControlFolder`].
 pub fn control_folder() -> Result<PathBuf, Error> {
+    let is_made = |folder: &PathBuf| is_short(folder) && make_private(folder).is_some();
+    let temp = std::env::temp_dir();
+    candidates()
+        .find(is_made)
+        .ok_or(Error::NoControlFolder { temp })
+}
+
+/// The folders in which control sockets of this user's may be.
+#[derive(Debug)]
+pub(crate) struct ControlFolders {
+    /// The one that the next holder gets.
+    pub(crate) usable: Option<PathBuf>,
+    /// Those that are there and are this user's alone.
+    pub(crate) existing: Vec<PathBuf>,
+}
+
+/// What [`control_folder`] would come to. Creates nothing.
+pub(crate) fn control_folders() -> ControlFolders {
+    let could_be_made = |folder: &Path| {
+        let parent = folder.parent().unwrap_or(folder);
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        let is_writable = rustix::fs::accessat(CWD, parent, access, AtFlags::EACCESS).is_ok();
+        !folder.exists() && is_writable
+    };
+    let is_usable = |folder: &PathBuf| {
+        is_short(folder) && (is_private(folder).is_some() || could_be_made(folder))
+    };
+    ControlFolders {
+        usable: candidates().find(is_usable),
+        existing: candidates().filter(|it| is_private(it).is_some()).collect(),
+    }
+}
+
+fn candidates() -> impl Iterator<Item = PathBuf> {
+    let me = geteuid().as_raw();
     let runtime = directories::BaseDirs::new()
         .and_then(|folders| {
             folders
                 .runtime_dir()
+                // After `sudo -E` it is another user's, who could not use what root made there.
+                .filter(|folder| std::fs::metadata(folder).is_ok_and(|it| it.uid() == me))
                 .map(|folder| folder.join("portkeeper"))
         })
         .filter(|folder| folder.is_absolute());
     let temp = std::env::temp_dir();
-    let me = geteuid().as_raw();
     // Another user may have taken the first name, on purpose or not.
-    let spare = (0..16).map(|turn| temp.join(format!("portkeeper-{me}-{turn}")));
-    // The registry names the socket, and JSON has no way to write a path that is no text.
-    let is_usable = |folder: &PathBuf| {
-        folder.to_str().is_some_and(|path| path.len() <= 64) && make_private(folder).is_some()
-    };
-    runtime
-        .into_iter()
-        .chain(spare)
-        .find(is_usable)
-        .ok_or(Error::NoControlFolder { temp })
+    let spare = (0..16).map(move |turn| temp.join(format!("portkeeper-{me}-{turn}")));
+    runtime.into_iter().chain(spare)
+}
+
+/// The registry names the socket, and JSON has no way to write a path that is no text.
+fn is_short(folder: &Path) -> bool {
+    folder.to_str().is_some_and(|path| path.len() <= 64)
 }
 
 /// Opens a folder of this user's that nobody else may look into, or makes it.
 fn make_private(path: &Path) -> Option<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    use std::os::unix::fs::DirBuilderExt;
     // Whether it worked is seen by what is there then; never by following a link.
     let _ = std::fs::DirBuilder::new().mode(0o700).create(path);
+    is_private(path)
+}
+
+/// Whether it is a folder of this user's that nobody else may look into.
+fn is_private(path: &Path) -> Option<()> {
     let found = std::fs::symlink_metadata(path).ok()?;
     let mine = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0;
     mine.then_some(())

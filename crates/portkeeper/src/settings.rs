@@ -63,27 +63,42 @@ impl Settings {
     pub fn from_pairs(
         pairs: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Settings, Error> {
-        let mut settings = Settings::default();
+        let (settings, refused) = Settings::lenient(pairs);
+        match refused.into_iter().next() {
+            None => Ok(settings),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The same, without those that mean nothing: they are told beside.
+    pub fn lenient(
+        pairs: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> (Settings, Vec<Error>) {
+        let (mut settings, mut refused) = (Settings::default(), Vec::new());
         for (name, value) in pairs {
-            if value.is_empty() {
-                continue;
-            }
-            match name.to_str() {
-                Some("PORTKEEPER_REGISTRY") => settings.registry = Some(value.into()),
-                Some("PORTKEEPER_MACHINE_DIR") => settings.machine_dir = Some(value.into()),
-                Some("PORTKEEPER_STATE_DIR") => settings.state_dir = Some(value.into()),
-                Some("PORTKEEPER_HOST") => settings.host = Some(read(&name, &value)?),
-                Some("PORTKEEPER_RANGE") => settings.range = Some(read(&name, &value)?),
-                Some("PORTKEEPER_TTL") => settings.ttl = Some(read(&name, &value)?),
-                Some("PORTKEEPER_LOCK_TIMEOUT") => {
-                    let time = value.to_str().map(ttl::duration).transpose();
-                    let time = time.map_err(|error| refuse(&name, &error))?;
-                    settings.lock_timeout = Some(time.ok_or_else(|| refuse(&name, &NOT_TEXT))?);
-                }
-                _ => {}
+            if !value.is_empty() {
+                refused.extend(settings.take(&name, &value).err());
             }
         }
-        Ok(settings)
+        (settings, refused)
+    }
+
+    fn take(&mut self, name: &OsStr, value: &OsStr) -> Result<(), Error> {
+        match name.to_str() {
+            Some("PORTKEEPER_REGISTRY") => self.registry = Some(value.into()),
+            Some("PORTKEEPER_MACHINE_DIR") => self.machine_dir = Some(value.into()),
+            Some("PORTKEEPER_STATE_DIR") => self.state_dir = Some(value.into()),
+            Some("PORTKEEPER_HOST") => self.host = Some(read(name, value)?),
+            Some("PORTKEEPER_RANGE") => self.range = Some(read(name, value)?),
+            Some("PORTKEEPER_TTL") => self.ttl = Some(read(name, value)?),
+            Some("PORTKEEPER_LOCK_TIMEOUT") => {
+                let text = value.to_str().ok_or_else(|| refuse(name, &NOT_TEXT))?;
+                let time = ttl::duration(text).map_err(|error| refuse(name, &error))?;
+                self.lock_timeout = Some(time);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

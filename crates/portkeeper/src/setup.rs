@@ -7,7 +7,7 @@ mod machine;
 
 use std::path::{Path, PathBuf};
 
-use pk_fs::file_system::FileSystem;
+use pk_fs::file_system::{FileSystem, Reach};
 use pk_fs::folder::Folder;
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
@@ -105,9 +105,9 @@ fn check_file_system(folder: &Folder) -> Result<(), Error> {
         path: path(),
         source,
     })?;
-    match found {
-        FileSystem::Local => Ok(()),
-        found => Err(Error::FileSystem {
+    match found.reach() {
+        Reach::Machine => Ok(()),
+        Reach::Network | Reach::Unknown => Err(Error::FileSystem {
             path: path(),
             found,
         }),

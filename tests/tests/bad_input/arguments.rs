@@ -53,7 +53,7 @@ fn values_out_of_range_are_exit_2() {
 }
 
 #[test]
-fn owners_are_one_plain_line() {
+fn f27_owners_are_one_plain_line() {
     let check = |owner: &str, code: i32| {
         let (env, ports) = (TestEnv::new(), Ports::claim(1));
         let port = ports.at(0).to_string();
@@ -75,7 +75,7 @@ fn owners_are_one_plain_line() {
 }
 
 #[test]
-fn homes_that_cannot_be_trusted_are_refused() {
+fn f56_homes_that_cannot_be_trusted_are_refused() {
     let check = |home: Option<&str>, code: i32| {
         let env = TestEnv::new();
         let mut command = env.portkeeper("reserve");
@@ -99,7 +99,7 @@ fn homes_that_cannot_be_trusted_are_refused() {
 
 /// Root that runs with the environment of a user must not leave files of root there.
 #[test]
-fn the_home_of_somebody_else_is_refused() {
+fn f57_the_home_of_somebody_else_is_refused() {
     let Some(theirs) = TestEnv::plain_user() else {
         return;
     };
@@ -127,7 +127,7 @@ fn a_privileged_port_without_the_right_is_exit_8() {
 }
 
 #[test]
-fn a_folder_that_is_gone_stops_only_what_needs_it() {
+fn f58_a_folder_that_is_gone_stops_only_what_needs_it() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let gone = "mkdir gone; cd gone; rmdir ../gone;";
     env.sh(&format!("{gone} portkeeper reserve {}", ports.range()))

@@ -36,7 +36,7 @@ fn quick(answer: Answer) -> Answer {
 }
 
 #[test]
-fn what_is_not_ours_to_change_stays_as_it_is() {
+fn f34_what_is_not_ours_to_change_stays_as_it_is() {
     let check = |what: &str, make: &dyn Fn(&Path), write: i32, read: i32| {
         let (env, ports) = (prepared(), Ports::claim(1));
         make(&env.registry());
@@ -116,7 +116,7 @@ fn what_is_not_ours_to_change_stays_as_it_is() {
 }
 
 #[test]
-fn too_many_entries_are_refused() {
+fn f21_too_many_entries_are_refused() {
     let env = prepared();
     let entry = |n: u32| format!("\"tcp/127.0.{}.{}:1@1\":{{}}", n / 256 % 256, n);
     let entries: Vec<_> = (0..70_001).map(entry).collect();
@@ -129,7 +129,7 @@ fn too_many_entries_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_read_is_put_aside() {
+fn f19_what_cannot_be_read_is_put_aside() {
     let deep = format!(
         "{{\"schema\":\"portkeeper/registry\",\"version\":1,\"x\":{}",
         "[".repeat(100_000)
@@ -212,7 +212,7 @@ fn five_broken_registries_are_kept() {
 }
 
 #[test]
-fn an_empty_file_is_a_fresh_registry() {
+fn f20_an_empty_file_is_a_fresh_registry() {
     let (env, ports) = (prepared(), Ports::claim(1));
     fs::write(env.registry(), "").unwrap();
     env.pk("status").ok();
@@ -224,7 +224,7 @@ fn an_empty_file_is_a_fresh_registry() {
 }
 
 #[test]
-fn one_damaged_entry_harms_no_other() {
+fn f26_one_damaged_entry_harms_no_other() {
     let (env, ports) = (prepared(), Ports::claim(3));
     env.pk(format!("reserve --preferred {}", ports.at(0))).ok();
     let damaged = [
@@ -279,7 +279,7 @@ fn one_damaged_entry_harms_no_other() {
 }
 
 #[test]
-fn unknown_fields_stay_to_the_byte() {
+fn f24_unknown_fields_stay_to_the_byte() {
     let (env, ports) = (prepared(), Ports::claim(2));
     env.pk(format!("reserve --preferred {}", ports.at(0))).ok();
     let registry = fs::read_to_string(env.registry()).unwrap();
@@ -298,7 +298,7 @@ fn unknown_fields_stay_to_the_byte() {
 
 /// What a hostile writer puts in is printed as what it is, never obeyed by the terminal.
 #[test]
-fn hostile_text_is_shown_escaped() {
+fn f27_an_owner_with_escapes_is_printed_escaped() {
     let (env, ports) = (prepared(), Ports::claim(1));
     env.pk(format!("reserve {} --owner HOSTILE", ports.range()))
         .ok();
@@ -357,7 +357,7 @@ fn modes_are_private_whatever_the_umask() {
 }
 
 #[test]
-fn planted_locks_are_not_followed() {
+fn f61_planted_locks_are_not_followed() {
     let check = |what: &str, plant: &dyn Fn(&Path, &Path)| {
         let env = prepared();
         let precious = env.path("precious");

@@ -26,7 +26,7 @@ fn edits(words: &[&str], before: impl AsRef<[u8]>, after: impl AsRef<[u8]>) {
 }
 
 #[test]
-fn set_changes_the_value_alone() {
+fn f29_set_changes_the_value_alone() {
     let check = |before: &str, after: &str| edits(&["set", "A=2"], before, after);
     check("", "A=2\n");
     check("A=1\n", "A=2\n");

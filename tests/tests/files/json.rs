@@ -22,7 +22,7 @@ fn edits(words: &[&str], before: &str, after: &str) {
 }
 
 #[test]
-fn set_changes_the_value_alone() {
+fn f35_set_changes_the_value_alone() {
     let check = |before: &str, after: &str| edits(&["/a=2"], before, after);
     check(r#"{"a":1}"#, r#"{"a":2}"#);
     check("", "{\n  \"a\": 2\n}\n");

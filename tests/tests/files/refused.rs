@@ -42,7 +42,7 @@ fn env_files_that_readers_read_differently() {
 }
 
 #[test]
-fn keys_and_values_without_a_portable_form() {
+fn f28_keys_and_values_without_a_portable_form() {
     let check = |assignment: &str, says: &str| {
         let env = TestEnv::new();
         env.write(".env", "A=1\n");
@@ -183,7 +183,7 @@ fn documents_that_are_too_deep_or_too_large() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_once() {
+fn f34_what_is_no_file_is_refused_at_once() {
     let check = |put: &dyn Fn(PathBuf)| {
         let env = TestEnv::new();
         put(env.path("it"));
@@ -230,7 +230,7 @@ fn what_is_no_file_is_refused_at_once() {
 
 /// Whoever can change where a link leads could make us write elsewhere.
 #[test]
-fn links_in_folders_that_others_can_change() {
+fn f31_links_in_folders_that_others_can_change() {
     let check = |mode: u32, code: i32| {
         let env = TestEnv::new();
         env.write("real", "A=1\n");
@@ -277,7 +277,7 @@ fn folders_that_are_missing() {
 
 /// Without a place for its backup a file is not changed.
 #[test]
-fn a_state_folder_that_cannot_be_used() {
+fn f36_a_state_folder_that_cannot_be_used() {
     let check = |set: &dyn Fn(&TestEnv) -> PathBuf| {
         let env = TestEnv::new();
         env.write(".env", "A=1\n");

@@ -206,7 +206,7 @@ fn a_file_that_cannot_be_written_stops_everything() {
 
 /// Some things go wrong only after the port is reserved.
 #[test]
-fn a_late_failure_takes_the_reservation_back() {
+fn f33_a_late_failure_takes_the_reservation_back() {
     let blocked = |env: &TestEnv| {
         fs::create_dir_all(env.state_folder()).unwrap();
         fs::set_permissions(env.state_folder(), Permissions::from_mode(0o700)).unwrap();

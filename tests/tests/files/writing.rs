@@ -167,7 +167,7 @@ fn mode_and_owner_stay() {
 }
 
 #[test]
-fn links_are_followed_and_stay() {
+fn f31_links_are_followed_and_stay() {
     let env = TestEnv::new();
     fs::create_dir_all(env.path("dotfiles/real")).unwrap();
     env.write("dotfiles/real/env", "A=1\n");
@@ -241,7 +241,7 @@ fn no_backup_keeps_nothing() {
 }
 
 #[test]
-fn force_is_for_read_only_files_and_dangerous_keys() {
+fn f30_force_is_for_read_only_files_and_dangerous_keys() {
     let check = |set: &dyn Fn(&TestEnv), code: i32, line: &str| {
         let env = TestEnv::new();
         env.write(".env", "A=1\n");

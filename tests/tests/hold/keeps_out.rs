@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 type Server = fn(&TestEnv, IpAddr, u16) -> bool;
 
 #[test]
-fn every_server_is_kept_out_until_release() {
+fn f70_every_server_is_kept_out_until_release() {
     keeps_out(&TestEnv::new());
 }
 

@@ -7,7 +7,7 @@ use pk_tests::process::{eventually, make_zombie};
 use pk_tests::{Ports, TestEnv};
 
 #[test]
-fn with_its_process() {
+fn f48_with_its_process() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let mut child = env.bystander();
     let line = format!("reserve --strict --preferred {}", ports.at(0));
@@ -50,7 +50,7 @@ fn never_if_asked() {
 }
 
 #[test]
-fn with_the_machine() {
+fn f46_with_the_machine() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let line = format!("reserve --strict --preferred {}", ports.at(0));
     env.pk(&line).ok();

@@ -2,6 +2,7 @@
 
 mod backup;
 mod completions;
+mod doctor;
 mod env;
 mod gc;
 mod json;
@@ -27,6 +28,7 @@ use portkeeper::{Settings, ttl};
 
 pub(crate) use backup::Backup;
 pub(crate) use completions::{Completions, Shell};
+pub(crate) use doctor::Doctor;
 pub(crate) use env::Env;
 pub(crate) use gc::Gc;
 pub(crate) use json::{Json, Set as JsonSet};
@@ -140,6 +142,8 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual
     Man(Man),
+    /// Find what is wrong, and what mends it
+    Doctor(Doctor),
     /// Make a place in which several users share a registry
     Setup(Setup),
 }

@@ -3,6 +3,7 @@
 
 mod backup;
 mod completions;
+mod doctor;
 mod env;
 mod gc;
 mod json;
@@ -41,9 +42,11 @@ pub(crate) fn run(
         Command::Man(args) => return man::run(args),
         _ => environment.warn(),
     }
-    let Environment {
-        settings, search, ..
-    } = environment;
+    if let Command::Doctor(args) = &command {
+        return doctor::run(args, &global, environment);
+    }
+    portkeeper::doctor::own_rights()?;
+    let (settings, search) = environment.into_settings()?;
     let settings = with_options(&global, settings);
     let (format, is_verbose) = (global.format, global.verbose > 0);
     let keeper = || open(&settings, holder);
@@ -62,7 +65,7 @@ pub(crate) fn run(
         // Needs no registry, and no home to derive the place of one from.
         Command::Setup(args) => setup::run(&args, &settings, format),
         // Answered above, before anything was opened.
-        Command::Completions(_) | Command::Man(_) => Ok(()),
+        Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers for people: tables and sentences. Never wider than the terminal where that can be helped.
 
+mod doctor;
 mod setup;
 mod why;
 
@@ -17,6 +18,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{HEADING, json, printable};
 
+pub(crate) use doctor::{checkup, command, ports};
 pub(crate) use setup::{set_up_for_all, set_up_for_group};
 pub(crate) use why::why;
 

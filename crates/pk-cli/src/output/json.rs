@@ -1,6 +1,7 @@
 //! Answers as JSON, one value on one line of ASCII. The shapes are part of the interface: fields are
 //! added, never changed or taken away.
 
+mod doctor;
 mod setup;
 mod why;
 
@@ -16,6 +17,7 @@ use portkeeper::{
 };
 use serde::Serialize;
 
+pub(crate) use doctor::checkup;
 pub(crate) use setup::set_up;
 pub(crate) use why::{free, ready, why};
 

@@ -71,7 +71,7 @@ fn document() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn an_edit_reads_back_and_keeps_all_else(
+    fn f35_an_edit_reads_back_and_keeps_all_else(
         before in document(),
         pointer in "(/(a|b|c|0|1|-|)){0,3}",
         value in text(),

@@ -22,6 +22,8 @@ pub struct About {
     /// Whether it can't gain privileges by starting a program, such as sudo (`no_new_privs`,
     /// prctl(2)).
     pub no_new_privileges: bool,
+    /// Whether it was stopped (SIGSTOP, or Ctrl-Z) and does not go on.
+    pub is_stopped: bool,
     /// When it started, by the wall clock, to some 10 ms.
     pub started: SystemTime,
 }
@@ -46,6 +48,7 @@ impl About {
             pid,
             command: command(&folder)?,
             uid,
+            is_stopped: is_stopped(&status),
             no_new_privileges: has_no_new_privileges(&status),
             started: started(start, SystemTime::now(), machine::boot_clock_ms()),
         })
@@ -85,6 +88,12 @@ fn effective_user(status: &[u8]) -> Option<u32> {
 }
 
 /// proc_pid_status(5): `NoNewPrivs:` with 0 or 1.
+fn is_stopped(status: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(status);
+    let state = text.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| state.trim_start().starts_with(['T', 't']))
+}
+
 fn has_no_new_privileges(status: &[u8]) -> bool {
     let text = String::from_utf8_lossy(status);
     let flag = text

@@ -165,11 +165,20 @@ fn dress(file: &std::fs::File, onto: Onto<'_>) -> io::Result<()> {
         Onto::Nothing(access) | Onto::Any(access) => access.of_file(),
         Onto::File(target) => {
             let made = rustix::fs::fstat(file)?;
-            if (made.st_uid, made.st_gid) != (target.st_uid, target.st_gid) {
-                let (uid, gid) = (Uid::from_raw(target.st_uid), Gid::from_raw(target.st_gid));
-                rustix::fs::fchown(file, Some(uid), Some(gid))?;
+            let mode = Mode::from_raw_mode(target.st_mode);
+            let (uid, gid) = (Uid::from_raw(target.st_uid), Gid::from_raw(target.st_gid));
+            let owner = (made.st_uid != target.st_uid).then_some(uid);
+            let group = (made.st_gid != target.st_gid).then_some(gid);
+            let chowned = match owner.is_some() || group.is_some() {
+                true => rustix::fs::fchown(file, owner, group),
+                false => Ok(()),
+            };
+            match chowned {
+                // A group that this user is not in is not worth a file that can't be replaced; but
+                // its rights are not another group's.
+                Err(Errno::PERM) if owner.is_none() => mode & !Mode::RWXG,
+                answer => answer.map(|()| mode)?,
             }
-            Mode::from_raw_mode(target.st_mode)
         }
     };
     // Not left to the umask, which may take away even the owner's own rights.
@@ -203,6 +212,35 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
             0o640
         );
+    }
+
+    /// As after `sudo chown ann registry.json`, which leaves root's group.
+    #[test]
+    fn a_group_that_can_not_be_kept_loses_its_rights() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let (name, path) = (OsStr::new("a.json"), temp.path().join("a.json"));
+        let folder = Folder::open(temp.path()).unwrap();
+        volatile(&folder, name, b"1", Onto::Nothing(Access::Owner), || {
+            Ok(true)
+        })
+        .unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        chown(temp.path(), Some(61_001), None).unwrap();
+        chown(&path, Some(61_001), None).unwrap();
+        // System calls change the rights of a thread alone.
+        let replaced = std::thread::spawn(move || {
+            rustix::thread::set_thread_groups(&[]).unwrap();
+            rustix::thread::set_thread_gid(Gid::from_raw(61_001)).unwrap();
+            rustix::thread::set_thread_uid(Uid::from_raw(61_001)).unwrap();
+            let stat = rustix::fs::stat(&path).unwrap();
+            volatile(&folder, name, b"2", Onto::File(&stat), || Ok(true)).unwrap();
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777
+        });
+        assert_eq!(replaced.join().unwrap(), 0o600);
     }
 
     #[test]

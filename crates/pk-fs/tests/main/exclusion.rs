@@ -14,7 +14,7 @@ use tempfile::tempdir;
 use crate::other::{LONG, Other};
 
 #[test]
-fn threads_exclude_each_other() {
+fn f43_threads_exclude_each_other() {
     let home = tempdir().unwrap();
     let path = home.path().join("data.lock");
     let (inside, turns) = (AtomicBool::new(false), AtomicU32::new(0));
@@ -102,7 +102,7 @@ fn never_does_not_wait() {
 }
 
 #[test]
-fn the_same_thread_gets_an_error_instead_of_a_deadlock() {
+fn f42_the_same_thread_gets_an_error_instead_of_a_deadlock() {
     let home = tempdir().unwrap();
     let [lock, another] =
         ["a.lock", "b.lock"].map(|name| LockFile::sidecar(home.path().join(name)));

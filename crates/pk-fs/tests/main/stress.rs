@@ -22,7 +22,7 @@ const ROUNDS: u32 = 100;
 const NAME: &str = "count.json";
 
 #[test]
-fn no_update_is_lost_while_somebody_deletes_the_lock_file() {
+fn f37_no_update_is_lost_while_somebody_deletes_the_lock_file() {
     let home = tempdir().unwrap();
     let mut others: [Other; 3] = std::array::from_fn(|_| Other::playing("counter", home.path()));
     others.iter_mut().for_each(|other| other.says("ready"));

@@ -7,6 +7,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Key, Purpose, SCHEMA, Unreadable, VERSION, printable};
+use crate::about::About;
 
 /// The fields that say where a file comes from, as they stand in it.
 #[derive(Debug, Default)]
@@ -14,6 +15,9 @@ pub(super) struct Origin<'t> {
     pub(super) schema: Option<&'t RawValue>,
     pub(super) version: Option<&'t RawValue>,
     pub(super) min_reader: Option<&'t RawValue>,
+    /// Only known to those who seek.
+    generation: Option<&'t RawValue>,
+    written_by: Option<&'t RawValue>,
 }
 
 impl<'t> Origin<'t> {
@@ -27,11 +31,22 @@ impl<'t> Origin<'t> {
         origin
     }
 
+    /// The same, for people.
+    pub(super) fn about(&self, bytes: usize) -> About {
+        About {
+            bytes,
+            schema: self.schema.and_then(text),
+            version: self.version.and_then(number),
+            generation: self.generation.and_then(number),
+            written_by: self.written_by.and_then(text),
+        }
+    }
+
     /// # Errors
     /// [`Unreadable::Foreign`]. A file that does not say where it comes from is taken for ours.
     pub(super) fn check(&self, purpose: Purpose) -> Result<(), Unreadable> {
         if let Some(schema) = self.schema
-            && serde_json::from_str::<String>(schema.get()).ok().as_deref() != Some(SCHEMA)
+            && text(schema).as_deref() != Some(SCHEMA)
         {
             return Err(foreign("schema", schema));
         }
@@ -55,6 +70,10 @@ fn number(raw: &RawValue) -> Option<u64> {
     serde_json::from_str(raw.get()).ok()
 }
 
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 fn foreign(field: &str, value: &RawValue) -> Unreadable {
     let value: String = value.get().chars().take(80).collect();
     Unreadable::Foreign(format!("{field} {}", printable(&value)))
@@ -75,6 +94,8 @@ impl<'t> Visitor<'t> for Seek<'_, 't> {
                 "schema" => self.0.schema = Some(map.next_value()?),
                 "version" => self.0.version = Some(map.next_value()?),
                 "min_reader" => self.0.min_reader = Some(map.next_value()?),
+                "generation" => self.0.generation = Some(map.next_value()?),
+                "written_by" => self.0.written_by = Some(map.next_value()?),
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }

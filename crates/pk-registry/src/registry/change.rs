@@ -13,6 +13,7 @@ use super::site::{Locks, Site};
 use super::{Here, Updated, shard};
 use crate::error::Error;
 use crate::format::{MOST_BYTES, Purpose};
+use crate::generation::Memory;
 use crate::liveness::Witness;
 use crate::snapshot::{Sharing, Warning};
 use crate::transaction::Transaction;
@@ -34,8 +35,10 @@ impl Change<'_> {
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Option<Updated<T>>, E> {
         let (pages, mut warnings) = self.pages()?;
-        let (shards, more) = Shard::parse_all(self.site, &pages, self.here, Purpose::Write)?;
+        let (mut shards, more) = Shard::parse_all(self.site, &pages, self.here, Purpose::Write)?;
         warnings.extend(more);
+        let memory = self.site.memory(|| Memory::of(self.locks.file_of_lock()));
+        warnings.extend(self.go_on(memory, &mut shards[0], &pages));
         warnings.extend(self.site.warning()?);
         let own = &pages[shards[0].page];
         if own.is_empty() {
@@ -46,6 +49,7 @@ impl Change<'_> {
         let mut transaction = Transaction::new(shards, self.here, &witness, self.site.registry);
         let value = work(&mut transaction)?;
         let (shards, spent) = transaction.finish();
+        let own_is_written = shards[0].is_to_be_written();
         // This user's own last: when one of the others is lost all of this is done again, and what
         // was added must not be added twice.
         for shard in shards.iter().rev().filter(|it| it.is_to_be_written()) {
@@ -55,12 +59,27 @@ impl Change<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        if own_is_written {
+            memory.remember(self.locks.file_of_lock(), shards[0].document.generation);
+        }
         for id in spent {
             if let Err(error) = witness.remove(&id) {
                 debug!(id, %error, "a liveness file stays");
             }
         }
         Ok(Some(Updated { value, warnings }))
+    }
+
+    /// Fences go on from the last one, also where the file is new or an older copy. An older one is
+    /// written whatever happens, so that it is said once.
+    fn go_on(&self, memory: Memory, own: &mut Shard<'_>, pages: &[Page]) -> Option<Warning> {
+        let generation = own.document.generation;
+        own.document.generation = memory.newer_than(generation)?;
+        if own.broken.is_some() || !pages[own.page].has_bytes() {
+            return None;
+        }
+        own.changed = true;
+        memory.is_ahead_of(generation, &self.site.path_of(&pages[own.page].name))
     }
 
     fn pages(&self) -> Result<(Vec<Page>, Vec<Warning>), Error> {

@@ -113,6 +113,16 @@ impl Page {
         Page::new(name, Found::Nothing)
     }
 
+    /// Whether it says anything.
+    pub(super) fn has_bytes(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// The bytes; `None` if there is no such file.
+    pub(super) fn into_bytes(self) -> Option<Vec<u8>> {
+        matches!(self.found, Found::File(_)).then_some(self.bytes)
+    }
+
     /// It is there, and has no bytes.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self.found, Found::File(_)) && self.bytes.is_empty()

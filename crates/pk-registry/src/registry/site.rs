@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pk_fs::access::Access;
-use pk_fs::file_system::FileSystem;
+use pk_fs::file_system::{FileSystem, Reach};
 use pk_fs::folder::{self, Folder, Trust};
 use pk_fs::lock::{self, LockFile, Locked, Wait, Whose};
 use pk_fs::replace::{self, Onto};
@@ -14,6 +14,7 @@ use pk_fs::replace::{self, Onto};
 use super::shard::{self, Page};
 use super::{Here, Layout, Registry};
 use crate::error::Error;
+use crate::generation::Memory;
 use crate::snapshot::{Sharing, Warning};
 
 /// The folder of a registry.
@@ -143,12 +144,21 @@ impl<'r> Site<'r> {
         }))
     }
 
+    /// What the lock file remembers of the registry. One that is shared is only opened for reading,
+    /// and remembers nothing.
+    pub(super) fn memory(&self, look: impl FnOnce() -> Memory) -> Memory {
+        match self.sharing {
+            Sharing::Private => look(),
+            Sharing::Group | Sharing::Machine => Memory::Strange,
+        }
+    }
+
     fn unreliable(&self) -> Result<Option<FileSystem>, Error> {
         let found = FileSystem::of(&self.folder).map_err(Error::io(
             "examine the folder of",
             self.registry.path().into(),
         ))?;
-        Ok(Some(found).filter(|found| *found != FileSystem::Local))
+        Ok(Some(found).filter(|found| found.reach() != Reach::Machine))
     }
 
     fn beside(&self, suffix: &str, in_machine_wide: &str) -> OsString {
@@ -223,7 +233,11 @@ impl<'r> Site<'r> {
     }
 }
 
-impl Locks<'_> {
+impl<'l> Locks<'l> {
+    pub(super) fn file_of_lock(self) -> &'l std::fs::File {
+        self.side.file()
+    }
+
     /// Whether the paths still lead to the files that are locked.
     pub(super) fn is_current(self) -> io::Result<bool> {
         Ok(self.side.is_current()? && self.file.map_or(Ok(true), Locked::is_current)?)

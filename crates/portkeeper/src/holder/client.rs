@@ -70,6 +70,22 @@ pub(crate) fn release(
     }
 }
 
+/// Whether the holder of a reservation answers at all.
+pub(crate) fn answers(reservation: &Reservation) -> bool {
+    let answer = ask(reservation, &Ask::Ping).and_then(|stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        message::hear::<Answer>(&stream)
+    });
+    match answer {
+        Ok(_) => true,
+        // One of another version does not understand, and closes the door.
+        Err(error) => matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+        ),
+    }
+}
+
 /// Whether a process has the rights of this user. Its number was read from a file, into which the
 /// user may have written that of a process of root's.
 fn is_of(pid: u32, uid: u32) -> bool {

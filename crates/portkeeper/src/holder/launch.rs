@@ -4,6 +4,7 @@
 //! and nobody waits for a process to start. Until it gets its orders it does nothing, and when this
 //! side goes away without a word it ends.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,6 +19,7 @@ use pk_registry::Reservation;
 
 use super::message::{self, Answer, Orders};
 use super::{HolderCommand, Role};
+use crate::draft::ID_LENGTH;
 use crate::error::Error;
 
 /// How long a holder may take to say that it is up.
@@ -42,6 +44,14 @@ pub(crate) struct Control {
 pub(super) fn is_control_name(name: &str, id: &str) -> bool {
     name.strip_prefix(id)
         .is_some_and(|rest| rest == ".sock" || is_supervisor(name))
+}
+
+/// Whether a file of this name is a control socket.
+pub(crate) fn is_control(name: &OsStr) -> bool {
+    let name = name.to_str().unwrap_or_default();
+    let (id, _) = name.split_once('.').unwrap_or_default();
+    let is_id = id.len() == ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_id && is_control_name(name, id)
 }
 
 /// Whether a supervisor answers at a control socket of this name.

@@ -73,6 +73,8 @@ pub(super) enum Ask {
     Take { id: String },
     /// What was given is in the registry as mine.
     LetGo,
+    /// Say that you are there.
+    Ping,
 }
 
 /// What a holder answers.

@@ -43,14 +43,18 @@ impl Plea {
             true => message::hear(&client).ok()?,
             false => None,
         };
-        let asked = match ask {
-            Some(Ask::Release { id }) if ids.contains(&id) => Some(Asked::Release),
-            Some(Ask::Take { id }) if ids.contains(&id) => Some(Asked::Take),
+        let asked = match &ask {
+            Some(Ask::Release { id }) if ids.contains(id) => Some(Asked::Release),
+            Some(Ask::Take { id }) if ids.contains(id) => Some(Asked::Take),
             _ => None,
         };
         let Some(asks_for) = asked else {
+            let answer = match ask {
+                Some(Ask::Ping) => Answer::Ready,
+                _ => Answer::Refused,
+            };
             // Whether it hears that is its own affair.
-            let _ = message::say(&client, &Answer::Refused);
+            let _ = message::say(&client, &answer);
             return None;
         };
         Some(Plea { client, asks_for })

@@ -270,3 +270,30 @@ fn the_second_entry_of_a_key_is_damaged() {
     };
     assert_eq!(second.id, "second");
 }
+
+/// What was reserved since is not in it, and what was released since is there again: somebody has to
+/// be told, once. Fences go on from where they were.
+#[test]
+fn an_older_copy_in_its_place_is_told_once_and_fences_go_on() {
+    let world = World::new();
+    let insert = |port| world.insert(&reservation(port)).fence;
+    assert_eq!(insert(8000), 1);
+    let old = world.text();
+    assert_eq!([8001, 8002, 8003].map(insert), [2, 3, 4]);
+    world.set(old);
+    let expect = [Warning::Older {
+        path: world.registry.path().into(),
+        generation: 1,
+        latest: 4,
+    }];
+    assert_eq!(world.registry.read(&world.here).unwrap().warnings, expect);
+    assert_eq!(world.update(|_| ()).warnings, expect);
+    assert_eq!(world.registry.read(&world.here).unwrap().warnings, []);
+    assert_eq!(world.update(|_| ()).warnings, []);
+    assert_eq!(insert(8009), 6);
+    // One that was lost, or is garbage, is begun anew, but not with old fences.
+    fs::remove_file(world.registry.path()).unwrap();
+    assert_eq!(insert(8000), 7);
+    world.set("garbage");
+    assert_eq!(insert(8000), 8);
+}
