@@ -21,6 +21,8 @@ use crate::{Answer, Running, process, skipped, terminal};
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// A user without rights, for the tests that root runs.
 const PLAIN_USER: u32 = 61_001;
+/// A group of such users.
+pub(crate) const GROUP: u32 = 62_000;
 
 /// The world of a test. Commands start in the folder of a project, with a home, a runtime folder
 /// and a registry that no other test sees.
@@ -30,12 +32,19 @@ pub struct TestEnv {
     root: TempDir,
     pub(crate) program: PathBuf,
     user: User,
+    /// The registry that is named to the program, and the folder of the machine-wide one.
+    registry: Option<PathBuf>,
+    machine_dir: PathBuf,
 }
 
+/// Who runs the commands of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum User {
+pub(crate) enum User {
     Ourselves,
-    Plain,
+    /// This one, in no group but its own.
+    Plain(u32),
+    /// This one, in the group of them all.
+    Member(u32),
 }
 
 impl TestEnv {
@@ -50,33 +59,38 @@ impl TestEnv {
     /// A new world for a user without rights; `None`, with a word about it, where the tests do not
     /// run as root or `setpriv` is missing.
     pub fn plain_user() -> Option<TestEnv> {
-        if !geteuid().is_root() {
-            skipped("a second user: the tests do not run as root");
-            return None;
-        }
-        if !has("setpriv") {
-            skipped("a second user: no setpriv");
-            return None;
-        }
-        Some(TestEnv::of(User::Plain))
+        can_have_users().then(|| TestEnv::of(User::Plain(PLAIN_USER)))
+    }
+
+    /// A new world for a user that shares a registry with others: the one that is named, or a
+    /// machine-wide one.
+    pub(crate) fn sharing(user: User, registry: Option<&Path>, machine_dir: &Path) -> TestEnv {
+        let mut env = TestEnv::of(user);
+        env.registry = registry.map(Path::to_owned);
+        env.machine_dir = machine_dir.to_owned();
+        env
     }
 
     fn of(user: User) -> TestEnv {
-        let program = std::env::var_os("PK_BIN").map(PathBuf::from).expect(
-            "PK_BIN is not set: `cargo xtask test` builds the program and names it to the tests",
-        );
+        let program = program();
         let root = tempfile::Builder::new().prefix("pk-").tempdir().unwrap();
         let mut env = TestEnv {
-            root,
             program,
             user,
+            registry: Some(
+                root.path()
+                    .join("home/.local/state/portkeeper/registry.json"),
+            ),
+            // That of the machine that the tests run on is none of their business.
+            machine_dir: root.path().join("no-machine-wide-registry"),
+            root,
         };
         for folder in ["home", "project", "run"] {
             fs::create_dir(env.root().join(folder)).unwrap();
             fs::set_permissions(env.root().join(folder), Permissions::from_mode(0o700)).unwrap();
         }
-        if user == User::Plain {
-            env.open_to(PLAIN_USER);
+        if let User::Plain(uid) | User::Member(uid) = user {
+            env.open_to(uid);
         }
         env
     }
@@ -113,10 +127,19 @@ impl TestEnv {
         self.root().join("home/.local/state/portkeeper")
     }
 
-    /// The registry, where it also lies if nobody says where.
+    /// The registry of this user alone, where it also lies if nobody says where.
     #[must_use]
     pub fn registry(&self) -> PathBuf {
         self.state_folder().join("registry.json")
+    }
+
+    /// The user that runs the commands.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        match self.user {
+            User::Ourselves => geteuid().as_raw(),
+            User::Plain(uid) | User::Member(uid) => uid,
+        }
     }
 
     /// Any command in this world; `portkeeper` is on its `PATH`.
@@ -124,19 +147,23 @@ impl TestEnv {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = match self.user {
             User::Ourselves => Command::new(program),
-            User::Plain => {
+            User::Plain(uid) | User::Member(uid) => {
                 let mut command = Command::new("setpriv");
                 command
-                    .arg(format!("--reuid={PLAIN_USER}"))
-                    .arg(format!("--regid={PLAIN_USER}"));
-                command.args(["--clear-groups", "--"]).arg(program);
+                    .arg(format!("--reuid={uid}"))
+                    .arg(format!("--regid={uid}"));
+                match self.user {
+                    User::Member(_) => command.arg(format!("--groups={GROUP}")),
+                    _ => command.arg("--clear-groups"),
+                };
+                command.arg("--").arg(program);
                 command
             }
         };
         let ours = match self.user {
             User::Ourselves => std::env::var_os("PATH").unwrap_or_default(),
             // Ours may lead into folders that are closed to others.
-            User::Plain => "/usr/local/bin:/usr/bin:/bin:/usr/sbin".into(),
+            User::Plain(_) | User::Member(_) => "/usr/local/bin:/usr/bin:/bin:/usr/sbin".into(),
         };
         let folders = self.program.parent().map(Path::to_owned).into_iter();
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&ours))).unwrap();
@@ -145,9 +172,12 @@ impl TestEnv {
             .env("PATH", path)
             .env("HOME", self.root().join("home"))
             .env("XDG_RUNTIME_DIR", self.root().join("run"))
-            .env("PORTKEEPER_REGISTRY", self.registry())
+            .env("PORTKEEPER_MACHINE_DIR", &self.machine_dir)
             .current_dir(self.root().join("project"))
             .stdin(Stdio::null());
+        if let Some(registry) = &self.registry {
+            command.env("PORTKEEPER_REGISTRY", registry);
+        }
         command
     }
 
@@ -312,15 +342,16 @@ impl Default for TestEnv {
 
 impl Drop for TestEnv {
     fn drop(&mut self) {
-        if !self.registry().is_file() {
+        if !self.registry.as_ref().unwrap_or(&self.machine_dir).exists() {
             return;
         }
         let status = self.pk("status --format json");
         let status: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
-        let entries = status["reservations"]
+        let mut entries = status["reservations"]
             .as_array()
             .cloned()
             .unwrap_or_default();
+        entries.retain(|entry| entry["uid"] == self.uid());
         let holders = entries
             .iter()
             .filter_map(|entry| entry["holder_pid"].as_u64());
@@ -338,6 +369,24 @@ impl Drop for TestEnv {
             "holders outlived release: {left:?}"
         );
     }
+}
+
+/// The program that is tested.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("PK_BIN").map(PathBuf::from).expect(
+        "PK_BIN is not set: `cargo xtask test` builds the program and names it to the tests",
+    )
+}
+
+/// Whether other users can be had here; says so where they can't.
+pub(crate) fn can_have_users() -> bool {
+    let missing = match (geteuid().is_root(), has("setpriv")) {
+        (true, true) => return true,
+        (false, _) => "the tests do not run as root",
+        (true, false) => "no setpriv",
+    };
+    skipped(format_args!("a second user: {missing}"));
+    false
 }
 
 /// Whether a program is on our `PATH`.

@@ -20,8 +20,10 @@ mod ports;
 pub mod process;
 pub mod rival;
 mod running;
+mod shared;
 pub mod strace;
 mod terminal;
+pub mod vandal;
 
 use std::io::{self, Write as _};
 
@@ -32,6 +34,7 @@ pub use listeners::listeners;
 pub use object::Object;
 pub use ports::{Ports, has_ipv6, is_free, is_free_for_datagrams};
 pub use running::Running;
+pub use shared::Shared;
 
 /// Says, whatever the test runner captures, that a test or a part of one could not run here.
 pub fn skipped(why: impl std::fmt::Display) {

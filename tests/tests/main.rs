@@ -17,6 +17,7 @@ mod manual;
 mod model;
 mod readme;
 mod run;
+mod sharing;
 mod syscalls;
 mod wait;
 mod why;

@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod age;
 pub mod file_system;
 pub mod folder;
 pub mod live;

@@ -11,10 +11,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::access::Access;
+use crate::age;
 use crate::folder::Folder;
 
 /// A file that is locked for as long as this value, or a copy of its descriptor, is open.
@@ -73,6 +74,14 @@ impl AsFd for LiveFile {
     }
 }
 
+/// Gives a live file the time of now if it is a day old, so that those who tidy up old files leave
+/// it: without it, nobody could tell that its process lives.
+pub fn freshen(live: impl AsFd) {
+    if let Ok(found) = rustix::fs::fstat(&live) {
+        age::freshen(live, &found);
+    }
+}
+
 /// Whether somebody has `name` in `folder` locked. Of what is there only a file of the user `of`, if
 /// one is given, tells anything; anything else might have been put there by anybody.
 #[must_use]
@@ -81,13 +90,17 @@ pub fn life(folder: &Folder, name: &Path, of: Option<u32>) -> Life {
     let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
         Err(Errno::NOENT) => return Life::Free,
-        // A symlink; a socket.
-        Err(Errno::LOOP | Errno::NXIO) if of.is_some() => return Life::Free,
-        Err(_) => return Life::Unknown,
+        Err(_) => {
+            let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+            return match (found, of) {
+                (Ok(found), Some(uid)) if !is_file_of(&found, uid) => Life::Free,
+                _ => Life::Unknown,
+            };
+        }
     };
     if let Some(uid) = of {
         match rustix::fs::fstat(&file) {
-            Ok(found) if found.st_uid == uid => {}
+            Ok(found) if is_file_of(&found, uid) => {}
             Ok(_) => return Life::Free,
             Err(_) => return Life::Unknown,
         }
@@ -99,6 +112,10 @@ pub fn life(folder: &Folder, name: &Path, of: Option<u32>) -> Life {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Life::Held,
         Err(_) => Life::Unknown,
     }
+}
+
+fn is_file_of(found: &Stat, uid: u32) -> bool {
+    found.st_uid == uid && FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
 }
 
 /// Removes `name` from `folder`; one that is not there is fine.

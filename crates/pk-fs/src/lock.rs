@@ -26,13 +26,14 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use tracing::debug;
 
+use crate::age;
 use crate::folder::Folder;
 use crate::sys::locks;
 
@@ -370,23 +371,9 @@ impl Locked<'_> {
     }
 
     /// Gives the file the time of now if it is a day old, so that those who tidy up old files leave
-    /// it. If that can't be done, and it is removed, the next one makes another.
+    /// it. Where that can't be done, and it is removed, the next one makes another.
     pub fn freshen(&self) {
-        const DAY: i64 = 86_400;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_secs() as i64);
-        if now - self.stat.st_mtime > DAY {
-            let time = Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_NOW,
-            };
-            let times = Timestamps {
-                last_access: time,
-                last_modification: time,
-            };
-            let refreshed = rustix::fs::futimens(self.file, &times);
-            debug!(path = %self.lock.path.display(), ?refreshed, "the lock file was old");
-        }
+        age::freshen(self.file, &self.stat);
     }
 
     /// The locked file. A data file is open for reading, a sidecar for both.

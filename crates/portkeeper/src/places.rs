@@ -75,7 +75,8 @@ pub fn registry(settings: &Settings) -> Result<PathBuf, Error> {
 pub fn own_rights() -> Result<(), Error> {
     use rustix::process::{getegid, getgid, getuid};
     let (uid, effective) = (getuid().as_raw(), geteuid().as_raw());
-    if uid == effective && getgid() == getegid() {
+    // Who gave rights up has not borrowed any.
+    if (uid == effective && getgid() == getegid()) || uid == 0 {
         return Ok(());
     }
     Err(Error::BorrowedRights { uid, effective })
@@ -144,9 +145,12 @@ fn is_short(folder: &Path) -> bool {
 
 /// Opens a folder of this user's that nobody else may look into, or makes it.
 fn make_private(path: &Path) -> Option<()> {
-    use std::os::unix::fs::DirBuilderExt;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     // Whether it worked is seen by what is there then; never by following a link.
-    let _ = std::fs::DirBuilder::new().mode(0o700).create(path);
+    if std::fs::DirBuilder::new().mode(0o700).create(path).is_ok() {
+        // The umask may have taken away even the owner's own rights.
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700));
+    }
     is_private(path)
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
 use pk_tests::rival::{Bid, Options};
+use pk_tests::vandal;
 use socket2::SockRef;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -37,6 +38,12 @@ fn main() -> Outcome {
         }
         ["rival", "ephemeral"] => rival(&[Bid::ephemeral()]),
         ["rival", options] => rival(&[Bid::loopback(Options::named(options).ok_or("options")?)]),
+        ["vandal", folder, precious] => {
+            spoil(|is_over| vandal::vandalize(folder.as_ref(), precious.as_ref(), is_over))
+        }
+        ["swap", folder, target] => {
+            spoil(|is_over| vandal::swap(folder.as_ref(), target.as_ref(), is_over))
+        }
         ["bind", port, times] => bind(port.parse()?, times.parse()?),
         ["accept", port, times] => accept(port.parse()?, times.parse()?),
         _ => Err(format!("no such part: {words:?}").into()),
@@ -95,6 +102,15 @@ fn keep(told: &Receiver<String>, won: TcpListener, port: &mut u16, came: &mut [u
     let Ok(next) = told.recv() else { return Ok(()) };
     drop(won);
     answer(&next, port, came)
+}
+
+/// Says `up`, does harm until its standard input ends, and says how often.
+fn spoil(harm: impl FnOnce(&mut dyn FnMut() -> bool) -> u64) -> Outcome {
+    println!("up");
+    let told = lines();
+    let mut is_over = || told.try_recv() == Err(TryRecvError::Disconnected);
+    println!("{}", harm(&mut is_over));
+    Ok(())
 }
 
 fn answer(line: &str, port: &mut u16, came: &mut [u64; 3]) -> Outcome {

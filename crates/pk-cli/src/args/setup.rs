@@ -17,7 +17,7 @@ pub(crate) struct Setup {
     #[arg(long, group = "what", value_name = "GROUP", requires = "dir")]
     pub(crate) group: Option<String>,
     /// The folder for the members of a group
-    #[arg(value_name = "DIR", requires = "group")]
+    #[arg(value_name = "DIR", requires = "group", conflicts_with = "machine")]
     pub(crate) dir: Option<PathBuf>,
     /// Remove what --machine made
     #[arg(long, requires = "machine")]

@@ -116,9 +116,11 @@ impl Change<'_> {
 
     fn commit(&self, bytes: &[u8], shard: &Shard<'_>, page: &Page) -> Result<(), Error> {
         let access = self.site.access();
+        let is_another_users = page.of.is_some_and(|uid| uid != self.here.uid);
         let (onto, spare) = match (&page.found, self.site.sharing) {
-            // Whoever wrote it last: the group is that of the folder, and the mode for all of it.
+            // Whoever wrote it last: in a group all may.
             (Found::File(_), Sharing::Group) => (Onto::Any(access), None),
+            (Found::File(_), Sharing::Machine) if !is_another_users => (Onto::Any(access), None),
             (Found::File(stat), _) => (Onto::File(stat), None),
             (Found::Nothing, _) => (Onto::Nothing(access), None),
             (Found::Squatter, _) => (Onto::Nothing(access), spare_name(shard, page)),

@@ -43,10 +43,12 @@ impl<'r> Site<'r> {
     /// `None` if there is no such folder, which makes the registry an empty one.
     pub(super) fn open(registry: &'r Registry) -> Result<Option<Site<'r>>, Error> {
         let layout = registry.layout()?;
-        match (Folder::open(layout.folder()), layout) {
-            (Err(folder::Error::Missing { .. }), Layout::File { .. }) => Ok(None),
-            (folder, layout) => Site::new(registry, layout, folder?).map(Some),
-        }
+        let folder = match (Folder::open(layout.folder()), layout) {
+            (Err(folder::Error::Missing { .. }), Layout::File { .. }) => return Ok(None),
+            (folder, Layout::File { .. }) => folder?,
+            (folder, Layout::Machine { .. }) => machine_wide(folder)?,
+        };
+        Site::new(registry, layout, folder).map(Some)
     }
 
     /// Makes the folder of a private registry where it is missing.
@@ -54,7 +56,7 @@ impl<'r> Site<'r> {
         let layout = registry.layout()?;
         let folder = match layout {
             Layout::File { folder, .. } => Folder::ensure(folder)?,
-            Layout::Machine { folder } => Folder::open(folder)?,
+            Layout::Machine { folder } => machine_wide(Folder::open(folder))?,
         };
         Site::new(registry, layout, folder)
     }
@@ -62,10 +64,7 @@ impl<'r> Site<'r> {
     fn new(registry: &'r Registry, layout: Layout<'r>, folder: Folder) -> Result<Self, Error> {
         let sharing = match layout {
             Layout::File { .. } => sharing_of(&folder)?,
-            Layout::Machine { .. } => {
-                check_machine_wide(&folder)?;
-                Sharing::Machine
-            }
+            Layout::Machine { .. } => Sharing::Machine,
         };
         let site = Site {
             registry,
@@ -257,14 +256,19 @@ fn sharing_of(folder: &Folder) -> Result<Sharing, Error> {
 }
 
 /// Only where root alone can replace the lock and nobody the files of others.
-fn check_machine_wide(folder: &Folder) -> Result<(), Error> {
-    let why = match (folder.owner(), folder.mode()) {
-        (0, 0o1777) => return Ok(()),
-        (0, mode) => format!("its mode is {mode:04o}, not 1777"),
-        (uid, _) => format!("it belongs to uid {uid}, not to root"),
+fn machine_wide(opened: Result<Folder, folder::Error>) -> Result<Folder, Error> {
+    let (path, why) = match opened {
+        Ok(folder) => {
+            let why = match (folder.owner(), folder.mode()) {
+                (0, 0o1777) => return Ok(folder),
+                (0, mode) => format!("its mode is {mode:04o}, not 1777"),
+                (uid, _) => format!("it belongs to uid {uid}, not to root"),
+            };
+            (folder.path().to_owned(), why)
+        }
+        Err(folder::Error::Missing { path }) => (path, "it is missing".into()),
+        Err(folder::Error::Io { path, source, .. }) => (path, source.to_string()),
+        Err(error) => return Err(error.into()),
     };
-    Err(Error::NotMachineWide {
-        folder: folder.path().into(),
-        why,
-    })
+    Err(Error::NotMachineWide { folder: path, why })
 }

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -72,11 +73,16 @@ impl Control {
 
     pub(crate) fn bind(path: &Path) -> Result<Control, Error> {
         let path = path.to_owned();
-        let listener = UnixListener::bind(&path).map_err(Error::io("make a control socket"))?;
-        Ok(Control {
+        let failed = Error::io("make a control socket");
+        let listener = UnixListener::bind(&path).map_err(&failed)?;
+        let control = Control {
             path,
             listener: Some(listener),
-        })
+        };
+        // Who may connect is who may write, and the umask may have taken that from everybody.
+        let mine = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&control.path, mine).map_err(&failed)?;
+        Ok(control)
     }
 
     pub(crate) fn path(&self) -> &Path {

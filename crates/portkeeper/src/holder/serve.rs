@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pk_core::handoff::pass;
 use pk_core::{Machine, ProcessId, ProcessState, machine, process};
+use pk_fs::live;
 use pk_registry::registry::Stamp;
 use pk_registry::{Here, Listed, Registry, Reservation};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -165,6 +166,7 @@ impl Holder {
     }
 
     fn is_over(&mut self, now: u64) -> bool {
+        live::freshen(&self.live);
         let is_gone = |process: ProcessId| process.state(&self.machine) == ProcessState::Gone;
         self.orders.ends.is_some_and(|end| end <= now)
             || self.orders.until().is_some_and(is_gone)

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use pk_core::handoff::adopt::{Adopter, Event};
 use pk_core::{Hold, Host, Machine, Port, ProcessState, Transport, machine};
+use pk_fs::live;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
@@ -86,7 +87,7 @@ struct Supervisor {
     pause: Duration,
     watch: Option<ready::Watch>,
     /// Their locks say that the reservations are alive.
-    _lives: Vec<OwnedFd>,
+    lives: Vec<OwnedFd>,
 }
 
 /// What keeps the ports.
@@ -198,7 +199,7 @@ impl Supervisor {
             starts: 0,
             pause: PAUSES.0,
             watch: None,
-            _lives: lives,
+            lives,
         }))
     }
 
@@ -250,6 +251,8 @@ impl Supervisor {
         .unzip();
         let limit = Timespec::try_from(self.patience()).map_err(io::Error::other)?;
         match rustix::event::poll(&mut watched, Some(&limit)) {
+            // At the latest after an hour.
+            Ok(0) => self.lives.iter().for_each(live::freshen),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -1,9 +1,8 @@
 //! The answer of `doctor`.
 
 use portkeeper::doctor::{Checkup, Finding};
-use serde::Serialize;
-
 use portkeeper::registry::Sharing;
+use serde::Serialize;
 
 use super::line;
 use crate::output::human;
