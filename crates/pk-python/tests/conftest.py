@@ -23,6 +23,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     state = tmp_path / "state"
     monkeypatch.setenv("PORTKEEPER_STATE_DIR", str(state))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("PORTKEEPER_MACHINE_DIR", str(tmp_path / "none"))
     place = tmp_path / "place"
     place.mkdir()
     monkeypatch.chdir(place)

@@ -11,18 +11,19 @@ use pk_core::{Host, Port, Protocol};
 use pk_fs::live::LiveFile;
 
 use crate::error::Error;
-use crate::format::{Entry, EntryKey, MOST_ENTRIES};
+use crate::format::{Entry, EntryKey};
 use crate::liveness::Witness;
 use crate::registry::{Here, Registry, Rights, Shard};
 use crate::reservation::{Kind, Reservation};
 use crate::snapshot::Sharing;
 use crate::staleness::{self, Reason, Verdict};
 
+mod quota;
+
+pub(crate) use quota::QUOTA;
+
 /// Where this user's own shard stands.
 const OWN: usize = 0;
-
-/// The most entries of one user in a registry that is shared.
-pub(crate) const QUOTA: usize = 256;
 
 /// About how many of the entries in its way a search looks into.
 const LOOKS: u64 = 8;
@@ -41,6 +42,8 @@ pub struct Transaction<'t> {
     witness: &'t Witness<'t>,
     registry: &'t Registry,
     ended: Vec<Ended>,
+    /// How many more entries this user may have; `None` until somebody asks.
+    room: Option<usize>,
     /// The liveness files that are of no use once this is written.
     spent: Vec<String>,
 }
@@ -93,6 +96,7 @@ impl<'t> Transaction<'t> {
             witness,
             registry,
             ended: Vec::new(),
+            room: None,
             spent: Vec::new(),
         };
         for (shard, entries) in entries.into_iter().enumerate() {
@@ -235,42 +239,14 @@ impl<'t> Transaction<'t> {
     /// [`Error::TooLarge`] when the registry is full, [`Error::Quota`] when others share it and this
     /// user has as many as one may have.
     pub fn insert(&mut self, mut reservation: Reservation) -> Result<Reservation, Error> {
-        self.check_room()?;
+        let room = self.room()?;
+        self.room = Some(room - 1);
         let document = &self.shards[OWN].document;
         reservation.fence = document.generation.saturating_add(1);
         self.push(OWN, Entry::new(&reservation));
         self.by_port.sort_unstable();
         self.shards[OWN].changed = true;
         Ok(reservation)
-    }
-
-    fn check_room(&mut self) -> Result<(), Error> {
-        let path = || self.registry.path().to_owned();
-        if self.len() >= MOST_ENTRIES {
-            let what = format!("{MOST_ENTRIES} entries, the most there may be");
-            return Err(Error::TooLarge { path: path(), what });
-        }
-        if self.sharing() == Sharing::Private || self.mine() < QUOTA {
-            return Ok(());
-        }
-        self.sweep(|_| None);
-        let uid = self.here.uid;
-        match self.mine() < QUOTA {
-            true => Ok(()),
-            false => Err(Error::Quota { path: path(), uid }),
-        }
-    }
-
-    /// How many entries count as this user's.
-    fn mine(&self) -> usize {
-        let is_mine = |slot: &&Slot<'_>| match self.sharing() {
-            // Of each user's file others read so many entries, whatever these are.
-            Sharing::Machine => slot.shard == OWN && slot.entry.is_some(),
-            Sharing::Private | Sharing::Group => {
-                self.typed(slot).is_some_and(|it| it.uid == self.here.uid)
-            }
-        };
-        self.slots.iter().filter(is_mine).count()
     }
 
     /// Creates and locks the liveness file of a reservation, which then lives until the last copy
@@ -426,6 +402,7 @@ impl<'t> Transaction<'t> {
         if reservation.kind != Kind::Leased {
             self.spent.push(reservation.id.clone());
         }
+        self.room = None;
         self.shards[shard].changed = true;
     }
 }

@@ -120,7 +120,7 @@ fn status_lists_every_reservation_once() {
         .into_iter()
         .filter(|name| !["registry", "files"].contains(name));
     let expect: Vec<_> = own
-        .chain(["uid", "user", "pid", "created", "fence", "state"])
+        .chain(["uid", "pid", "created", "fence", "state", "user"])
         .collect();
     for entry in answer.object().list("reservations") {
         assert_eq!(entry.names(), expect);

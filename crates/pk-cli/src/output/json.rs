@@ -93,11 +93,11 @@ enum Entry<'a> {
         reservation: Reservation<'a>,
         holder_pid: Option<u32>,
         uid: u32,
-        user: Option<String>,
         pid: Option<u32>,
         created: String,
         fence: u64,
         state: &'static str,
+        user: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -302,7 +302,6 @@ impl<'a> Entry<'a> {
                 ),
                 holder_pid: holder(reservation),
                 uid: reservation.uid,
-                user: users.name(reservation.uid).map(str::to_owned),
                 pid: reservation
                     .process
                     .or(reservation.until)
@@ -310,6 +309,7 @@ impl<'a> Entry<'a> {
                 created: utc::rfc3339(reservation.created),
                 fence: reservation.fence,
                 state: state(reservation.kind, *verdict),
+                user: users.name(reservation.uid).map(str::to_owned),
                 reason: match verdict {
                     Verdict::Stale(reason) => Some(reason.to_string()),
                     _ => None,

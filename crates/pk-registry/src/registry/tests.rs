@@ -4,6 +4,7 @@
 mod conflicts;
 mod endings;
 mod refusals;
+mod shared;
 mod states;
 
 use std::fs;
