@@ -71,6 +71,18 @@ impl TestEnv {
         env
     }
 
+    /// A new world with a program that stumbles where `PORTKEEPER_FAILPOINTS` says; `None`, with a word
+    /// about it, where there is no such build.
+    pub fn with_failpoints() -> Option<TestEnv> {
+        let Some(program) = std::env::var_os("PK_FAILPOINTS") else {
+            skipped("failpoints: PK_FAILPOINTS names no build with them");
+            return None;
+        };
+        let mut env = TestEnv::new();
+        env.program = program.into();
+        Some(env)
+    }
+
     fn of(user: User) -> TestEnv {
         let program = program();
         let root = tempfile::Builder::new().prefix("pk-").tempdir().unwrap();

@@ -24,6 +24,7 @@ mod shared;
 pub mod strace;
 mod terminal;
 pub mod vandal;
+pub mod walk;
 
 use std::io::{self, Write as _};
 

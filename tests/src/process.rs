@@ -39,6 +39,13 @@ pub fn is_alive(pid: u32) -> bool {
     fields(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
 }
 
+/// What `pid` is doing, in the letter of proc_pid_stat(5): `T` where it was stopped. `None` where there
+/// is no such process.
+#[must_use]
+pub fn state(pid: u32) -> Option<char> {
+    fields(pid)?[0].chars().next()
+}
+
 /// The session that `pid` belongs to.
 ///
 /// # Panics

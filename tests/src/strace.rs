@@ -89,7 +89,7 @@ impl fmt::Display for Call {
 }
 
 /// Whether strace is installed, and the kernel lets it work.
-fn works() -> bool {
+pub(crate) fn works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();
     *WORKS.get_or_init(|| {
         if !has("strace") {

@@ -3,14 +3,14 @@
 
 use std::process::ExitCode;
 
-use crate::{Outcome, cargo, test, tidy};
+use crate::{Outcome, cargo, failpoints, test, tidy};
 
 /// A check: its name and how to run it.
 type Step = (&'static str, fn() -> Outcome);
 
 /// Runs all checks, the tests last unless `skip_test`.
 pub(crate) fn run(skip_test: bool) -> Outcome {
-    let steps: [Step; 5] = [
+    let steps: [Step; 6] = [
         ("fmt", || component("fmt", &["--all", "--check"])),
         ("clippy", || {
             component(
@@ -20,6 +20,7 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         }),
         ("doc", doc),
         ("tidy", tidy::run),
+        ("failpoints", failpoints::check),
         ("test", || test::run(&[], &[])),
     ];
     for (name, step) in steps {

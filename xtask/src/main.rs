@@ -10,6 +10,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod failpoints;
 mod python;
 mod test;
 mod tidy;
@@ -58,7 +59,7 @@ enum Chore {
     },
     /// Check the house rules: layers, homes of packages, shape of files
     Tidy,
-    /// Everything a change must pass: fmt, clippy, doc, tidy, test
+    /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test
     Ci {
         /// Leave out the tests
         #[arg(long)]

@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pk_fs::failpoint;
 use pk_fs::replace::{DurableError, Like, Original, Staged};
 use tracing::debug;
 
 use crate::digest::Digest;
 use crate::draft::{Answer, Draft};
 use crate::journal::{self, Entry, Journal, Old, Phase};
-use crate::steps::reached;
 use crate::undo::{Holds, look, put_back};
 use crate::{Create, Error, InPlace, Keep, State, Strategy, Written, backup};
 
@@ -65,7 +65,7 @@ impl<'t> Attempt<'t> {
             }
             steps.push(stage(draft)?);
         }
-        reached("staged", 0);
+        failpoint!("config.staged");
         for step in &mut steps {
             if let (Keep::Backup, Some(original)) = (step.draft.policy.keep, &step.draft.original) {
                 let real = step.draft.target.real();
@@ -74,12 +74,12 @@ impl<'t> Attempt<'t> {
                 step.backup = Some(backup);
             }
         }
-        reached("backed-up", 0);
+        failpoint!("config.backed-up");
         let is_simple = |step: &Step<'_>| step.strategy == Strategy::Rename;
         if steps.len() > 1 || !steps.iter().all(is_simple) {
             self.open_journal(&mut steps)?;
         }
-        reached("journal", 0);
+        failpoint!("config.announced");
         for index in 0..steps.len() {
             if let Err(error) = self.replace(&mut steps, index) {
                 // Of a file that somebody else has just changed, nothing was touched.
@@ -90,14 +90,14 @@ impl<'t> Attempt<'t> {
                 };
                 return Err(self.undo(&steps[..touched], error));
             }
-            reached("replaced", index);
+            failpoint!("config.replaced");
         }
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.mark(Phase::Committed)
         {
             return Err(self.undo(&steps, error));
         }
-        reached("committed", 0);
+        failpoint!("config.committed");
         self.finish(&steps);
         Ok(answers(drafts, &steps))
     }
@@ -152,7 +152,7 @@ impl<'t> Attempt<'t> {
                 new,
             ));
         }
-        reached("copied", 0);
+        failpoint!("config.copied");
         self.journal = Some(Journal::open(state, &self.name, self.tag, entries)?);
         Ok(())
     }
@@ -161,7 +161,7 @@ impl<'t> Attempt<'t> {
     fn finish(self, steps: &[Step<'_>]) {
         let state = self.state;
         self.journal.map(Journal::close).into_iter().for_each(tidy);
-        reached("closed", 0);
+        failpoint!("config.closed");
         let fresh: Vec<PathBuf> = steps
             .iter()
             .filter_map(|step| step.backup.clone())

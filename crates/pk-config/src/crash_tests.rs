@@ -11,11 +11,12 @@ use std::time::SystemTime;
 use pk_fs::lock::Wait;
 
 use crate::recovery::{Recovered, Stuck, acknowledge, recover};
-use crate::steps::KILL_AT;
 use crate::{Create, Error, InPlace, Keep, Rewrite, State, Transaction};
 
 const HOME: &str = "PK_CONFIG_TEST_HOME";
 const WAY: &str = "PK_CONFIG_TEST_WAY";
+/// What pk-fs, which is built for these tests with its failpoints, reads.
+const KILL_AT: &str = "PORTKEEPER_FAILPOINTS";
 
 const OLD_ENV: &str = "# mine\nPORT=1 # c\n";
 const OLD_JSON: &str = "{\"server\": {\"port\": 1}} // c\n";
@@ -163,7 +164,7 @@ impl Home {
             ])
             .envs([
                 (HOME, self.root.to_str().unwrap()),
-                (KILL_AT, step),
+                (KILL_AT, &format!("{step}=kill")),
                 (WAY, &format!("{job} {way}")),
             ])
             .stdout(Stdio::null())
@@ -206,15 +207,15 @@ fn job_of_a_process_that_is_killed() {
 fn whatever_the_step_all_files_are_old_or_all_are_new() {
     let ways = ["rename", "in-place", "no-backup"];
     let steps = [
-        ("staged:0", Held::Old, Held::Old, 0),
-        ("backed-up:0", Held::Old, Held::Old, 0),
-        ("copied:0", Held::Old, Held::Old, 0),
-        ("journal:0", Held::Old, Held::Old, 1),
-        ("replaced:0", Held::Mixed, Held::Old, 1),
-        ("replaced:1", Held::Mixed, Held::Old, 1),
-        ("replaced:2", Held::New, Held::New, 0),
-        ("committed:0", Held::New, Held::New, 0),
-        ("closed:0", Held::New, Held::New, 0),
+        ("config.staged@1", Held::Old, Held::Old, 0),
+        ("config.backed-up@1", Held::Old, Held::Old, 0),
+        ("config.copied@1", Held::Old, Held::Old, 0),
+        ("config.announced@1", Held::Old, Held::Old, 1),
+        ("config.replaced@1", Held::Mixed, Held::Old, 1),
+        ("config.replaced@2", Held::Mixed, Held::Old, 1),
+        ("config.replaced@3", Held::New, Held::New, 0),
+        ("config.committed@1", Held::New, Held::New, 0),
+        ("config.closed@1", Held::New, Held::New, 0),
     ];
     for (way, (step, found, settled, tags)) in ways
         .iter()
@@ -247,7 +248,7 @@ fn whatever_the_step_all_files_are_old_or_all_are_new() {
 #[test]
 fn the_next_change_takes_back_and_the_tag_is_told_later() {
     let home = Home::new();
-    assert!(home.kill_at("commit", "rename", "replaced:1"));
+    assert!(home.kill_at("commit", "rename", "config.replaced@2"));
     let other = Rewrite::env(home.path("other.env"))
         .set("A", "1")
         .create(Create::IfMissing);
@@ -260,9 +261,12 @@ fn the_next_change_takes_back_and_the_tag_is_told_later() {
 
 #[test]
 fn taking_back_may_be_killed_too() {
-    for (way, step) in [("rename", "taken-back:0"), ("in-place", "taken-back:1")] {
+    for (way, step) in [
+        ("rename", "config.taken-back@1"),
+        ("in-place", "config.taken-back@2"),
+    ] {
         let home = Home::new();
-        assert!(home.kill_at("commit", way, "replaced:1"));
+        assert!(home.kill_at("commit", way, "config.replaced@2"));
         assert!(home.kill_at("recover", way, step));
         assert_eq!(home.recover().rolled_back, ["reservation"]);
         assert_eq!(home.held(), Held::Old);
@@ -273,7 +277,7 @@ fn taking_back_may_be_killed_too() {
 #[test]
 fn a_torn_file_gets_its_bytes_back_and_the_torn_ones_are_kept() {
     let home = Home::new();
-    assert!(home.kill_at("commit", "in-place", "journal:0"));
+    assert!(home.kill_at("commit", "in-place", "config.announced@1"));
     home.write(".env", "# mine\nPO");
     assert_eq!(home.recover().rolled_back, ["reservation"]);
     assert_eq!(home.held(), Held::Old);
@@ -288,7 +292,7 @@ fn a_torn_file_gets_its_bytes_back_and_the_torn_ones_are_kept() {
 #[test]
 fn what_somebody_wrote_since_the_crash_stays() {
     let home = Home::new();
-    assert!(home.kill_at("commit", "rename", "replaced:1"));
+    assert!(home.kill_at("commit", "rename", "config.replaced@2"));
     home.write(".env", "PORT=3\n");
     let recovered = home.recover();
     assert_eq!(recovered.left, [home.path(".env")]);
@@ -307,7 +311,7 @@ fn what_somebody_wrote_since_the_crash_stays() {
 #[test]
 fn without_its_copy_a_file_is_left_alone_until_somebody_decides() {
     let home = Home::new();
-    assert!(home.kill_at("commit", "rename", "replaced:0"));
+    assert!(home.kill_at("commit", "rename", "config.replaced@1"));
     let kept = crate::backup::list(&home.state, Some(&home.path(".env"))).unwrap();
     fs::remove_file(&kept[0].path).unwrap();
     let [
@@ -339,7 +343,7 @@ fn without_its_copy_a_file_is_left_alone_until_somebody_decides() {
 #[test]
 fn a_file_that_cannot_be_put_back_stops_nobody_else() {
     let home = Home::new();
-    assert!(home.kill_at("commit", "rename", "replaced:1"));
+    assert!(home.kill_at("commit", "rename", "config.replaced@2"));
     fs::remove_file(home.path("config.json")).unwrap();
     fs::create_dir(home.path("config.json")).unwrap();
     let recovered = home.recover();
@@ -351,7 +355,7 @@ fn a_file_that_cannot_be_put_back_stops_nobody_else() {
     home.assert_tidy();
 
     let home = Home::new();
-    assert!(home.kill_at("commit", "rename", "replaced:1"));
+    assert!(home.kill_at("commit", "rename", "config.replaced@2"));
     let aside = home.path("aside");
     fs::create_dir(&aside).unwrap();
     fs::OpenOptions::new()

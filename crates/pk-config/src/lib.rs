@@ -85,7 +85,6 @@ mod position;
 pub mod recovery;
 mod rewrite;
 mod state;
-mod steps;
 mod transaction;
 mod undo;
 

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use pk_fs::failpoint;
 use pk_fs::lock::Wait;
 use pk_fs::replace::{DurableError, Target};
 use tracing::{debug, warn};
 
 use crate::digest::Digest;
 use crate::journal::{self, Entry, Journal, Old, Phase};
-use crate::steps::reached;
 use crate::undo::{Holds, look, put_back};
 use crate::{Error, State, Strategy, backup};
 
@@ -150,7 +150,7 @@ fn settle(
         }
     }
     if stuck.is_empty() {
-        for (index, file) in files.iter().flatten().enumerate() {
+        for file in files.iter().flatten() {
             match file.take_back(state, now) {
                 Ok(left) => recovered.left.extend(left),
                 Err(error) => {
@@ -158,7 +158,7 @@ fn settle(
                     stuck.push(Stuck::of(file.entry, &journal));
                 }
             }
-            reached("taken-back", index);
+            failpoint!("config.taken-back");
         }
     }
     if !stuck.is_empty() {

@@ -54,6 +54,16 @@ pub use process::{ProcessId, ProcessState};
 pub use protocol::{Protocol, Transport};
 pub use range::PortRange;
 
+/// pk-fs' failpoints, in builds that have them; nothing in all others, which do not know pk-fs.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! failpoint {
+    ($name:literal) => {};
+}
+#[cfg(not(feature = "failpoints"))]
+pub(crate) use failpoint;
+#[cfg(feature = "failpoints")]
+use pk_fs::failpoint;
+
 /// A process that a test starts has copies of all sockets until it has become its program. Tests that
 /// need a port to be free at once hold this shared, those that start processes alone.
 #[cfg(test)]

@@ -4,12 +4,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::{PortRange, sys};
 
-/// The boot of the machine and the namespaces that this process lives in. A number that the system
-/// does not tell is 0, and then the same for everybody.
+/// The boot of the machine and the namespaces that this process lives in. What the system does not
+/// tell (it may just have no descriptor left) is 0 or empty, and then may be anybody's: to compare
+/// is the business of [`Machine::is_of_boot`] and the other questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// Another one after each boot (`/proc/sys/kernel/random/boot_id`), the same in all containers.
@@ -34,6 +36,30 @@ impl Machine {
             processes: namespace("pid"),
         }
     }
+
+    /// Whether what was written down in that boot was written down in this one, as far as is known:
+    /// to take it for another by mistake would void all that is reserved.
+    #[must_use]
+    pub fn is_of_boot(&self, boot_id: &str) -> bool {
+        self.boot_id.is_empty() || boot_id.is_empty() || self.boot_id == boot_id
+    }
+
+    /// Whether the ports of that network namespace are those of this one, as far as is known.
+    #[must_use]
+    pub fn is_in_network(&self, network: u64) -> bool {
+        same(self.network, network)
+    }
+
+    /// Whether the boot clock of that time namespace is this one's, as far as is known.
+    #[must_use]
+    pub fn is_in_time(&self, time: u64) -> bool {
+        same(self.time, time)
+    }
+}
+
+/// Whether two numbers of namespaces can be those of one.
+fn same(one: u64, other: u64) -> bool {
+    one == 0 || other == 0 || one == other
 }
 
 /// Milliseconds since boot, time asleep included (`CLOCK_BOOTTIME`). Setting the wall clock does
@@ -89,10 +115,16 @@ fn namespace(kind: &str) -> u64 {
     fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |it| it.ino())
 }
 
+/// Where the kernel has no such number the inode must do; where it just failed to tell, no other
+/// number may take its place.
 fn network_namespace() -> u64 {
-    Socket::new(Domain::IPV4, Type::DGRAM, None)
-        .and_then(|socket| sys::network_cookie(&socket))
-        .unwrap_or_else(|_| namespace("net"))
+    let told = Socket::new(Domain::IPV4, Type::DGRAM, None)
+        .and_then(|socket| sys::network_cookie(&socket));
+    match told.as_ref().map_err(Errno::from_io_error) {
+        Ok(cookie) => *cookie,
+        Err(Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)) => 0,
+        Err(_) => namespace("net"),
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +137,34 @@ mod tests {
         assert_eq!(Machine::here(), Machine::here());
         assert!(boot_clock_ms() >= then);
         assert_ne!(then, 0);
+    }
+
+    #[test]
+    fn what_is_not_told_may_be_anybodys() {
+        let here = Machine {
+            boot_id: "b".into(),
+            network: 1,
+            time: 2,
+            processes: 3,
+        };
+        let nowhere = Machine {
+            boot_id: String::new(),
+            network: 0,
+            time: 0,
+            processes: 0,
+        };
+        let check = |machine: &Machine, boot: &str, number, expect| {
+            let answers = [
+                machine.is_of_boot(boot),
+                machine.is_in_network(number),
+                machine.is_in_time(number),
+            ];
+            assert_eq!(answers, expect, "{machine:?} {boot:?} {number}");
+        };
+        check(&here, "b", 1, [true, true, false]);
+        check(&here, "c", 2, [false, false, true]);
+        check(&here, "", 0, [true; 3]);
+        check(&nowhere, "b", 7, [true; 3]);
     }
 
     #[test]

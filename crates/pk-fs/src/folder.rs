@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::access::Access;
+use crate::failpoint;
 use crate::stage::through;
 use crate::sys::accounts;
 
@@ -220,7 +221,10 @@ impl AsFd for Folder {
 fn make(base: BorrowedFd<'_>, path: &Path, mode: Mode) -> Result<(), Errno> {
     match rustix::fs::mkdirat(base, path, mode) {
         // A umask may have taken away even the owner's own rights.
-        Ok(()) => rustix::fs::chmodat(base, path, mode, AtFlags::empty()),
+        Ok(()) => {
+            failpoint!("folder.made");
+            rustix::fs::chmodat(base, path, mode, AtFlags::empty())
+        }
         // Somebody was faster.
         Err(Errno::EXIST) => Ok(()),
         failed => failed,

@@ -33,6 +33,7 @@
 
 pub mod access;
 mod age;
+pub mod failpoint;
 pub mod file_system;
 pub mod folder;
 pub mod live;

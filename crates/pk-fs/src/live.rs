@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::access::Access;
 use crate::age;
+use crate::failpoint;
 use crate::folder::Folder;
 
 /// A file that is locked for as long as this value, or a copy of its descriptor, is open.
@@ -43,7 +44,9 @@ impl LiveFile {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = access.of_file();
+        failpoint!("live.create", |error| return Err(error));
         let file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
+        failpoint!("live.created");
         rustix::fs::fchmod(&file, mode)?;
         let mut lock = fd_lock::RwLock::new(file);
         match lock.try_write() {
@@ -51,6 +54,7 @@ impl LiveFile {
             Ok(guard) => std::mem::forget(guard),
             Err(error) => return Err(error),
         }
+        failpoint!("live.locked");
         Ok(LiveFile(lock.into_inner()))
     }
 

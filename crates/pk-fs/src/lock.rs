@@ -24,7 +24,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,13 @@ use rustix::process::geteuid;
 use tracing::debug;
 
 use crate::age;
+use crate::failpoint;
 use crate::folder::Folder;
 use crate::sys::locks;
+
+mod queued;
+
+use queued::Queued;
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +230,7 @@ impl<'f> LockFile<'f> {
         loop {
             let (file, stat) = self.open()?;
             let _turn = Turn::take(&stat, deadline, &self.path)?;
+            failpoint!("lock.lock", |error| return Err(self.failed("lock", error)));
             let file = Arc::new(file);
             let mut lock = fd_lock::RwLock::new(Arc::clone(&file));
             match lock.try_write() {
@@ -235,7 +241,10 @@ impl<'f> LockFile<'f> {
                         stat,
                     };
                     if self.leads_to(&locked)? {
-                        return Ok(work(&locked));
+                        failpoint!("lock.locked");
+                        let value = work(&locked);
+                        failpoint!("lock.unlock");
+                        return Ok(value);
                     }
                     continue;
                 }
@@ -243,6 +252,7 @@ impl<'f> LockFile<'f> {
                 Err(error) => return Err(self.failed("lock", error)),
             }
             debug!(path = %self.path.display(), "waiting for the lock");
+            failpoint!("lock.wait");
             let queued = Queued::wait(lock, deadline)
                 .map_err(|error| self.failed("lock", error))?
                 .ok_or_else(|| self.timeout(&stat))?;
@@ -252,6 +262,7 @@ impl<'f> LockFile<'f> {
                 stat,
             };
             if self.leads_to(&locked)? {
+                failpoint!("lock.waited");
                 let value = work(&locked);
                 queued.unlock();
                 return Ok(value);
@@ -301,6 +312,7 @@ impl<'f> LockFile<'f> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | common;
         let mode = Mode::RUSR | Mode::WUSR;
         let descriptor = rustix::fs::openat(self.base, &self.name, flags, mode)?;
+        failpoint!("lock.created");
         // The umask may have taken away even the owner's own rights.
         rustix::fs::fchmod(&descriptor, mode)?;
         Ok(descriptor)
@@ -386,55 +398,6 @@ impl Locked<'_> {
     #[must_use]
     pub fn stat(&self) -> &Stat {
         &self.stat
-    }
-}
-
-/// A lock that a helper thread waited for and now keeps. fd-lock's guard borrows its lock, so the
-/// thread owns both and sleeps until it is told to let go.
-struct Queued {
-    release: mpsc::Sender<()>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Queued {
-    /// `None` when the deadline passed. The thread then stays in the kernel's queue and drops the
-    /// lock the moment it gets it.
-    fn wait(
-        mut lock: fd_lock::RwLock<Arc<std::fs::File>>,
-        deadline: Instant,
-    ) -> io::Result<Option<Queued>> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        let (answer, got) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
-        let thread = thread::Builder::new().name("lock".into()).spawn(move || {
-            let guard = loop {
-                match lock.write() {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return drop(answer.send(Err(error))),
-                    Ok(guard) => break guard,
-                }
-            };
-            if answer.send(Ok(())).is_ok() {
-                // An error is the other end's being dropped, which says the same.
-                let _ = released.recv();
-            }
-            drop(guard);
-        })?;
-        match got.recv_timeout(left) {
-            Ok(Ok(())) => Ok(Some(Queued { release, thread })),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// Returns when the lock is free.
-    fn unlock(self) {
-        drop(self.release);
-        // A panic in that thread has dropped the guard as well.
-        let _ = self.thread.join();
     }
 }
 

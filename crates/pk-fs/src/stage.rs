@@ -22,6 +22,8 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use tracing::debug;
 
+use crate::failpoint;
+
 /// What the names of all stages begin with. The dot hides them from `ls` and from most watchers.
 const PREFIX: &str = ".portkeeper-tmp-";
 
@@ -46,6 +48,7 @@ impl Stage {
     /// The system's reason; nothing is left behind.
     pub fn create(parent: impl AsFd) -> io::Result<Stage> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        failpoint!("stage.make", |error| return Err(error));
         let pid = std::process::id();
         let start = start_of(pid).unwrap_or_default();
         let name = loop {
@@ -58,6 +61,7 @@ impl Stage {
                 Err(error) => return Err(error.into()),
             }
         };
+        failpoint!("stage.made");
         Stage::equip(parent.as_fd(), name.clone()).inspect_err(|_| {
             // Best effort: the sweep of the next write comes by.
             let _ = remove(parent.as_fd(), &name);
@@ -70,10 +74,13 @@ impl Stage {
         let (early, lock) = ("lock.new", Path::new(LOCK));
         let mode = Mode::RUSR | Mode::WUSR;
         let file = create_in(folder.as_fd(), OsStr::new(early), mode)?;
+        failpoint!("stage.lock-made");
         let mut held = fd_lock::RwLock::new(file);
         // Never unlocked, only closed: the lock then lives as long as its last copy.
         std::mem::forget(held.try_write()?);
+        failpoint!("stage.locked");
         rustix::fs::renameat(&folder, early, &folder, lock)?;
+        failpoint!("stage.ready");
         let parent = parent.try_clone_to_owned()?;
         Ok(Stage {
             parent,
@@ -243,7 +250,9 @@ fn remove(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
             ))?;
         }
     }
+    failpoint!("stage.emptied");
     gone(rustix::fs::unlinkat(&folder, LOCK, AtFlags::empty()))?;
+    failpoint!("stage.unlocked");
     gone(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR))
 }
 

@@ -164,7 +164,7 @@ impl fmt::Display for Warning {
 /// Every entry of a shard that is believed, typed and judged.
 pub(crate) fn list(shard: &Shard<'_>, here: &Here, facts: &impl Facts) -> Vec<Listed> {
     let document = &shard.document;
-    let rebooted = document.boot_id != here.machine.boot_id;
+    let rebooted = !here.machine.is_of_boot(&document.boot_id);
     let examine = |entry: &Entry<'_>| match entry.reservation() {
         Err(reason) => {
             let key = entry.key.escape_debug().to_string();

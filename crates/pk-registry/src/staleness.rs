@@ -61,7 +61,7 @@ pub trait Facts {
 /// took away with its process is certain, a clock is only comparable within its namespace.
 #[must_use]
 pub fn judge(entry: &Reservation, here: &Machine, now: u64, facts: &impl Facts) -> Verdict {
-    if entry.network != here.network {
+    if !here.is_in_network(entry.network) {
         return Verdict::Elsewhere;
     }
     let keeper = match entry.kind {
@@ -75,7 +75,7 @@ pub fn judge(entry: &Reservation, here: &Machine, now: u64, facts: &impl Facts) 
         return Verdict::Stale(reason);
     }
     if let Lease::Until(end) = entry.lease
-        && entry.time == here.time
+        && here.is_in_time(entry.time)
         && end <= now
     {
         return Verdict::Stale(Reason::LeaseOver);

@@ -107,10 +107,12 @@ impl<'t> Transaction<'t> {
     }
 
     fn add_all(&mut self, shard: usize, entries: Vec<Entry<'t>>) {
-        let boot_id = &self.here.machine.boot_id;
+        let machine = &self.here.machine;
         let document = &mut self.shards[shard].document;
-        let rebooted = document.boot_id != *boot_id;
-        document.boot_id = boot_id.clone().into();
+        let rebooted = !machine.is_of_boot(&document.boot_id);
+        if !machine.boot_id.is_empty() {
+            document.boot_id = machine.boot_id.clone().into();
+        }
         for entry in entries {
             if !rebooted {
                 self.push(shard, entry);
@@ -176,7 +178,7 @@ impl<'t> Transaction<'t> {
     /// Whether there is an entry whose key overlaps what is asked for, or can't be read.
     fn concerns(&self, slot: &Slot<'_>, host: Host, protocol: Protocol) -> bool {
         let overlaps = |key: EntryKey| {
-            key.network == self.here.machine.network
+            self.here.machine.is_in_network(key.network)
                 && key.protocol.overlaps(protocol)
                 && key.host.overlaps(host)
         };

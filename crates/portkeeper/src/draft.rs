@@ -53,7 +53,7 @@ impl Draft {
     /// One that `process` holds, with a control socket in `folder`.
     pub(crate) fn held(process: ProcessId, folder: &Path) -> Draft {
         let id = new_id();
-        let place = Place::new(folder, &id, Role::Hold);
+        let place = Place::new(folder, &id, Role::Hold, process.pid);
         Draft {
             id,
             kind: Kind::Held,
@@ -72,7 +72,7 @@ impl Draft {
             control: Some(door),
         };
         let first = new_id();
-        let place = Place::new(folder, &first, Role::Run);
+        let place = Place::new(folder, &first, Role::Run, process.pid);
         let path = place.path.clone();
         let others = (1..count).map(|_| draft(new_id(), Door::Shared(path.clone())));
         [draft(first, Door::Own(place))]
@@ -142,9 +142,9 @@ impl Draft {
 }
 
 impl Place {
-    fn new(folder: &Path, id: &str, role: Role) -> Place {
+    fn new(folder: &Path, id: &str, role: Role, process: u32) -> Place {
         Place {
-            path: Control::path_of(folder, id, role),
+            path: Control::path_of(folder, id, role, process),
             control: OnceCell::new(),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pk_config::{State, recovery};
 use pk_core::sockets::{self, States};
 use pk_core::{Host, Port, Protocol, Transport};
+use pk_fs::failpoint;
 use pk_fs::lock::Wait;
 use pk_registry::{
     Ended, Here, Kind, Lease, Listed, Reason, Registry, Reservation, Snapshot, Transaction,
@@ -19,7 +20,7 @@ use tracing::debug;
 
 use crate::error::Error;
 use crate::files::Tag;
-use crate::holder::{HolderCommand, client};
+use crate::holder::{HolderCommand, client, sweep};
 use crate::places;
 use crate::request::Request;
 use crate::settings::Settings;
@@ -214,6 +215,7 @@ impl PortKeeper {
         if !missing.is_empty() {
             failed.push(Error::NotReserved { ports: missing });
         }
+        failpoint!("release.sorted");
         let mut let_go = Vec::new();
         for reservation in held {
             match client::release(&reservation, &here.machine, force) {
@@ -221,6 +223,7 @@ impl PortKeeper {
                 Err(error) => failed.push(error),
             }
         }
+        failpoint!("release.let-go");
         self.forget(&let_go, &here)?;
         for reservation in &released {
             client::tidy(reservation, &here.machine);
@@ -253,7 +256,10 @@ impl PortKeeper {
         for ended in &removed {
             client::tidy(&ended.reservation, &here.machine);
         }
+        failpoint!("gc.collected");
         let mut leftovers = self.registry.sweep_leftovers(self.wait(), &here)?;
+        failpoint!("gc.swept");
+        leftovers += sweep::sweep(&here.machine);
         // Without a state folder no file was written.
         if let Ok(state) = self.state() {
             leftovers += state.sweep()?;
@@ -320,6 +326,7 @@ impl PortKeeper {
             let records: Vec<_> = snapshot.entries.into_iter().filter_map(is_meant).collect();
             keeper.take_back(&records, here)?;
         }
+        failpoint!("recover.taken-back");
         // Only now: whoever is killed before is told of them again.
         Ok(recovery::acknowledge(&state, wait, &recovered)?)
     }

@@ -140,8 +140,14 @@ fn candidates() -> impl Iterator<Item = PathBuf> {
 
 /// The registry names the socket, and JSON has no way to write a path that is no text.
 fn is_short(folder: &Path) -> bool {
-    folder.to_str().is_some_and(|path| path.len() <= 64)
+    folder
+        .to_str()
+        .is_some_and(|path| path.len() <= LONGEST_FOLDER)
 }
+
+/// What a socket's path has room for besides a slash, an id of 26 characters, `.hold-` and a process
+/// number of 7 digits, `.sock` and the final zero.
+const LONGEST_FOLDER: usize = 108 - 1 - 26 - 6 - 7 - 5 - 1;
 
 /// Opens a folder of this user's that nobody else may look into, or makes it.
 fn make_private(path: &Path) -> Option<()> {

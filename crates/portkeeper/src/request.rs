@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pk_core::{Coverage, Fallback, Host, Port, PortRange, ProcessId, Protocol, Wish};
+use pk_fs::failpoint;
 use pk_registry::{Here, Owner, Reservation as Record};
 
 use crate::draft::Draft;
@@ -261,6 +262,9 @@ impl<'k> Request<'k> {
         } = grant;
         warnings.extend(self.warnings(ports.iter().map(|it| it.taken.candidate)));
         let records: Vec<Record> = ports.iter().map(|it| it.record.clone()).collect();
+        failpoint!("request.granted", |error| {
+            return Err(self.undo(&records, &here, Error::io("go on")(error)));
+        });
         let kept = || -> Result<Vec<Written>, Error> {
             for (granted, standby) in ports.into_iter().zip(holders) {
                 standby.take(granted, self.keeper.path())?;
@@ -268,12 +272,15 @@ impl<'k> Request<'k> {
             self.write(&here, &records)
         };
         match kept() {
-            Ok(files) => Ok(Kept {
-                reservations: records,
-                here,
-                files,
-                warnings,
-            }),
+            Ok(files) => {
+                failpoint!("request.kept");
+                Ok(Kept {
+                    reservations: records,
+                    here,
+                    files,
+                    warnings,
+                })
+            }
             Err(cause) => Err(self.undo(&records, &here, cause)),
         }
     }

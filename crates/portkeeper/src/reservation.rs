@@ -192,14 +192,16 @@ impl Reservation {
             return Ok(Kept::Leased);
         };
         let launched = Launched::start(command)?;
+        let process = launched.process(&here.machine)?;
         let control = Control::bind(&Control::path_of(
             &places::control_folder()?,
             &record.id,
             Role::Hold,
+            process.pid,
         ))?;
         let record = Record {
             kind: Kind::Held,
-            process: Some(launched.process(&here.machine)?),
+            process: Some(process),
             control: Some(control.path().into()),
             ..record
         };
@@ -249,6 +251,7 @@ impl Reservation {
             &places::control_folder()?,
             &self.record.id,
             Role::Run,
+            std::process::id(),
         ))?;
         let record = Record {
             kind: Kind::Held,

@@ -2,6 +2,7 @@
 //! by nobody. Never takes one from a program that runs on it.
 
 use pk_core::{Hold, Port, ProcessId};
+use pk_fs::failpoint;
 use pk_registry::{Here, Kind, Lease, Listed, Reservation as Record, Verdict};
 
 use crate::error::Error;
@@ -46,7 +47,12 @@ impl PortKeeper {
         let held = self.held(port, &here)?;
         let holder = self.holder()?;
         let waiting = launch.prepare(holder)?;
-        let control = Control::path_of(&places::control_folder()?, &held.id, Role::Run);
+        let control = Control::path_of(
+            &places::control_folder()?,
+            &held.id,
+            Role::Run,
+            std::process::id(),
+        );
         let control = Control::bind(&control)?;
         let taken = self.take_over(&here, &held, |record| Record {
             control: Some(control.path().into()),
@@ -67,6 +73,7 @@ impl PortKeeper {
             // Somebody may have been faster.
             self.held(port, here).and(Err(error))
         })?;
+        failpoint!("take.given");
         let record = change(Record {
             lease: Lease::Never,
             process: Some(ProcessId::this(&here.machine)),
@@ -76,7 +83,9 @@ impl PortKeeper {
             true => Ok(()),
             false => Err(Error::NotReserved { ports: vec![port] }),
         })?;
+        failpoint!("take.recorded");
         let (life, sockets) = given.accept();
+        failpoint!("take.accepted");
         let hold = Hold::from_descriptors(record.host, port, sockets)?;
         Ok(Reservation::new(
             self.clone(),

@@ -38,6 +38,8 @@ pub(super) struct Asked {
 pub(super) enum Kind {
     /// The program, or its build.
     Program,
+    /// A build of it that somebody asked for by a feature.
+    Optional,
     /// Its tests alone.
     Test,
 }
@@ -55,6 +57,7 @@ pub(super) fn asked(workspace: &Metadata) -> Result<Vec<Asked>, Box<dyn Error>> 
             name: dependency.name.clone(),
             kind: match dependency.kind {
                 DependencyKind::Development => Kind::Test,
+                _ if dependency.optional => Kind::Optional,
                 _ => Kind::Program,
             },
             manifest: path.to_string(),

@@ -77,20 +77,23 @@ fn change<E: Edits + 'static>(
     format: Option<Format>,
 ) -> Result<(), Error> {
     let rewrite = args.writing.options().apply(rewrite);
-    let text = if args.dry_run {
+    if args.dry_run {
         let state = keeper.state()?;
         let previews = Transaction::new(&state).add(rewrite).preview()?;
         previews
             .iter()
             .for_each(|preview| output::warn_all(&preview.path, &preview.warnings));
-        human::diffs(previews.iter().map(|preview| preview.diff.as_str()))
-    } else {
-        keeper.recover()?;
-        let state = keeper.state()?;
-        let transaction = Transaction::new(&state).wait(keeper.wait());
-        wrote(&transaction.add(rewrite).commit(SystemTime::now())?, format)
-    };
-    output::print(&text).map_err(Error::unprinted)
+        let text = human::diffs(previews.iter().map(|preview| preview.diff.as_str()));
+        return output::print(&text).map_err(Error::unprinted);
+    }
+    keeper.recover()?;
+    let state = keeper.state()?;
+    let transaction = Transaction::new(&state).wait(keeper.wait());
+    let written = transaction.add(rewrite).commit(SystemTime::now())?;
+    output::print(&wrote(&written, format)).map_err(|source| Error::Output {
+        source,
+        undone: "; the file is written".into(),
+    })
 }
 
 /// The answer to a change of files.

@@ -85,8 +85,17 @@ fn numbers(kept: &Kept) -> String {
     ports.join(", ")
 }
 
-/// Nobody has read the answer, so nobody knows of the reservation: it must not stay.
+/// Nobody has read the answer. Where nobody knows of the reservation it must not stay; where a file
+/// names its port, somebody will read that, and it must not go.
 fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error {
+    let ports = numbers(kept);
+    if let Some(written) = kept.files.first() {
+        let undone = format!(
+            "; port {ports} is reserved, and written into {}",
+            written.path.display()
+        );
+        return Error::Output { source, undone };
+    }
     let released = kept.reservations.iter().all(|record| {
         let selection = Selection {
             ports: vec![record.port],
@@ -97,7 +106,6 @@ fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error 
             .release(&selection, Force::Yes)
             .is_ok_and(|released| released.failed.is_empty())
     });
-    let ports = numbers(kept);
     let undone = match released {
         true => format!("; port {ports} was released again"),
         false => format!("; port {ports} is reserved"),

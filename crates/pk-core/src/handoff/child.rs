@@ -138,6 +138,7 @@ impl Started {
             return Ok(Answered::ByKernel);
         };
         let mut code = [0; 4];
+        crate::failpoint!("adopt.report");
         let (length, mut descriptors) = pass::receive(&report, &mut code)?;
         match (length, descriptors.pop()) {
             (4, Some(listener)) => Ok(Answered::ByListener(listener)),

@@ -28,6 +28,7 @@ pub(super) fn acquire_everywhere(host: Host, port: Port) -> Result<Vec<Member>, 
     let transport = Transport::Udp;
     let (socket, address) = probe::anywhere(transport).map_err(Error::io("open a socket"))?;
     probe::bind(&socket, address, port).map_err(|error| Error::of_bind(error, host, port))?;
+    crate::failpoint!("hold.datagrams-bound");
     // A server that asks for just this address may get the very socket, which must then receive.
     if address != host.address() {
         let hidden = sys::bind_to_interface(&socket, PHANTOM);

@@ -103,9 +103,11 @@ impl Set {
         for ((socket, address), phantom) in self.sockets().into_iter().zip(PHANTOMS) {
             sys::bind_to_interface(socket, phantom).map_err(&interface)?;
             self.bind(socket, address)?;
+            crate::failpoint!("hold.bound");
         }
         for (socket, _) in self.sockets() {
             sys::bind_to_interface(socket, 0).map_err(&interface)?;
+            crate::failpoint!("hold.visible");
         }
         Ok(self.into_members())
     }
@@ -131,13 +133,16 @@ impl Set {
             }
             bound => bound?,
         }
+        crate::failpoint!("hold.decided");
         share(true)?;
         self.bind(&self.four, WILDCARD_4)?;
+        crate::failpoint!("hold.shared");
         self.bind(&self.six, WILDCARD_6)?;
         // Fails if anybody listens, and from here on nobody gets in.
         self.dual
             .listen(0)
             .map_err(|error| Error::of_bind(error, self.host, self.port))?;
+        crate::failpoint!("hold.listening");
         share(false)?;
         self.dual
             .shutdown(Shutdown::Read)

@@ -287,11 +287,14 @@ fn of_host(
             Transport::Udp => datagrams::bind_one(address, stack, host, port),
         };
         match bound {
-            Ok(socket) => members.push(Member {
-                transport,
-                address,
-                socket,
-            }),
+            Ok(socket) => {
+                crate::failpoint!("hold.host-bound");
+                members.push(Member {
+                    transport,
+                    address,
+                    socket,
+                });
+            }
             Err(error)
                 if address.is_ipv6() && address != host.address() && without_ipv6(&error) =>
             {

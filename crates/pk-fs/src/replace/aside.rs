@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 use tracing::debug;
 
+use crate::failpoint;
 use crate::folder::Folder;
 
 /// Renames `name` in `folder` to `<name>.<mark>-<stamp>`, removes all but the newest `keep` files of
@@ -42,6 +43,7 @@ pub fn set_aside(
         }
     });
     let aside = aside.unwrap_or(Err(Errno::EXIST))?;
+    failpoint!("aside.renamed");
     // The file is aside, so nothing that follows may look like a failure. The clock may have been
     // set back: what was kept just now stays, whatever its name sorts behind.
     let old = older(folder, &prefix, &aside).unwrap_or_default();

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::failpoint;
 use crate::folder::Folder;
 use crate::stage::{self, Stage};
 
@@ -162,8 +163,13 @@ impl Target {
         let mut file = stage
             .create_file(OsStr::new(NEW), mode)
             .map_err(|error| self.failed("make a file beside", error))?;
+        failpoint!("durable.write", |error| return Err(
+            self.failed("write beside", error)
+        ));
         file.write_all(bytes)
+            .and_then(|()| super::examine(&file, bytes.len()))
             .map_err(|error| self.failed("write beside", error))?;
+        failpoint!("durable.written");
         match original {
             None => dress::as_new(&file),
             Some(original) => match dress::like(&file, &original.stat, &original.file) {
@@ -175,8 +181,12 @@ impl Target {
             },
         }
         .map_err(|error| self.failed("set mode and owner beside", error))?;
+        failpoint!("durable.sync", |error| return Err(
+            self.failed("sync the file beside", error)
+        ));
         file.sync_all()
             .map_err(|error| self.failed("sync the file beside", error))?;
+        failpoint!("durable.staged");
         Ok(Staged {
             target: self,
             original,
@@ -200,7 +210,9 @@ impl Target {
         let file = self
             .open(flags)
             .map_err(|error| self.failed("write", error))?;
+        failpoint!("in-place.write");
         let Err(source) = in_place::overwrite(&file, bytes) else {
+            failpoint!("in-place.written");
             return Ok(());
         };
         match in_place::overwrite(&file, &original.bytes) {
@@ -379,6 +391,9 @@ impl Staged<'_> {
         }
         let from = self.stage.path_of(OsStr::new(NEW));
         let to = stage::anchored(target.folder.as_fd(), &target.name);
+        failpoint!("durable.replace", |error| return Err(
+            target.failed("replace", error)
+        ));
         let answer = match self.original {
             Some(_) => atomicwrites::replace_atomic(&from, &to),
             None => atomicwrites::move_atomic(&from, &to),
@@ -391,6 +406,7 @@ impl Staged<'_> {
             }
             Err(_) => answer.map_err(|error| target.failed("replace", error))?,
         }
+        failpoint!("durable.replaced");
         self.stage
             .remove()
             .map_err(|error| target.failed("tidy up beside", error))
@@ -409,10 +425,15 @@ pub fn durable(folder: &Folder, name: &OsStr, bytes: &[u8]) -> Result<(), Durabl
     let write = || {
         let stage = Stage::create(folder)?;
         let mut file = stage.create_file(OsStr::new(NEW), 0o600)?;
+        failpoint!("state.write", |error| return Err(error));
         file.write_all(bytes)?;
+        super::examine(&file, bytes.len())?;
+        failpoint!("state.written");
         file.sync_all()?;
+        failpoint!("state.replace", |error| return Err(error));
         let to = stage::anchored(folder.as_fd(), name);
         atomicwrites::replace_atomic(&stage.path_of(OsStr::new(NEW)), &to)?;
+        failpoint!("state.replaced");
         stage.remove()
     };
     let path = folder.path().join(name);

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use tracing::debug;
 
 use crate::access::Access;
+use crate::failpoint;
 use crate::folder::Folder;
 
 /// What the new bytes take the place of.
@@ -69,9 +70,14 @@ pub fn volatile(
         }
     };
     let (temp, descriptor) = Temp::create(folder, name).map_err(failed("create a file beside"))?;
+    failpoint!("volatile.created");
     let mut file = std::fs::File::from(descriptor);
+    failpoint!("volatile.write", |error| return Err(failed("write")(error)));
     file.write_all(bytes).map_err(failed("write"))?;
-    dress(&file, onto).map_err(failed("set the mode of"))?;
+    let made = super::examine(&file, bytes.len()).map_err(failed("write"))?;
+    failpoint!("volatile.written");
+    dress(&file, &made, onto).map_err(failed("set the mode of"))?;
+    failpoint!("volatile.dressed");
     if !still_ours().map_err(failed("examine"))? {
         return Err(Error::Lost { path });
     }
@@ -79,6 +85,9 @@ pub fn volatile(
         Onto::Nothing(_) => RenameFlags::NOREPLACE,
         Onto::File(_) | Onto::Any(_) => RenameFlags::empty(),
     };
+    failpoint!("volatile.rename", |error| return Err(failed("replace")(
+        error
+    )));
     match temp.rename(name, flags) {
         Ok(()) => Ok(()),
         // There is a file where none was, or somebody tidied up and took the temp file for litter.
@@ -160,11 +169,10 @@ impl Drop for Temp<'_> {
 }
 
 /// Gives the temp file the owner and mode that the file at its new name shall have.
-fn dress(file: &std::fs::File, onto: Onto<'_>) -> io::Result<()> {
+fn dress(file: &std::fs::File, made: &Stat, onto: Onto<'_>) -> io::Result<()> {
     let mode = match onto {
         Onto::Nothing(access) | Onto::Any(access) => access.of_file(),
         Onto::File(target) => {
-            let made = rustix::fs::fstat(file)?;
             let mode = Mode::from_raw_mode(target.st_mode);
             let (uid, gid) = (Uid::from_raw(target.st_uid), Gid::from_raw(target.st_gid));
             let owner = (made.st_uid != target.st_uid).then_some(uid);

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,6 +20,9 @@ use crate::other::{LONG, Other};
 /// How often each writer adds one.
 const ROUNDS: u32 = 100;
 
+/// How often the lock file is deleted, at any moments, until somebody gets on.
+const DELETIONS: u32 = 4;
+
 const NAME: &str = "count.json";
 
 #[test]
@@ -30,9 +34,17 @@ fn f37_no_update_is_lost_while_somebody_deletes_the_lock_file() {
     let deleted = thread::scope(|scope| {
         let deleter = scope.spawn(|| {
             let (mut deleted, lock) = (0_u32, home.path().join("count.json.lock"));
+            let data = || fs::metadata(home.path().join(NAME)).map_or(0, |it| it.ino());
             while !done.load(Ordering::SeqCst) {
-                deleted += u32::from(fs::remove_file(&lock).is_ok());
-                thread::yield_now();
+                let before = data();
+                for _ in 0..DELETIONS {
+                    deleted += u32::from(fs::remove_file(&lock).is_ok());
+                    thread::yield_now();
+                }
+                // On a busy machine nobody would get anywhere between two deletions for minutes.
+                while data() == before && !done.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                }
             }
             deleted
         });

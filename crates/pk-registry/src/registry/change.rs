@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use pk_fs::failpoint;
 use pk_fs::replace::{self, Onto};
 use pk_fs::utc;
 use tracing::debug;
@@ -34,6 +35,12 @@ impl Change<'_> {
         &self,
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Option<Updated<T>>, E> {
+        failpoint!("registry.locked");
+        failpoint!("registry.read", |error| return Err(Error::io(
+            "read",
+            self.site.registry.path().to_owned()
+        )(error)
+        .into()));
         let (pages, mut warnings) = self.pages()?;
         let (mut shards, more) = Shard::parse_all(self.site, &pages, self.here, Purpose::Write)?;
         warnings.extend(more);
@@ -47,9 +54,16 @@ impl Change<'_> {
         }
         let witness = Witness::new(Some(self.site), &self.here.machine);
         let mut transaction = Transaction::new(shards, self.here, &witness, self.site.registry);
+        failpoint!("registry.work");
         let value = work(&mut transaction)?;
+        failpoint!("registry.worked");
         let (shards, spent) = transaction.finish();
         let own_is_written = shards[0].is_to_be_written();
+        failpoint!("registry.commit", |error| return Err(Error::io(
+            "replace",
+            self.site.registry.path().to_owned()
+        )(error)
+        .into()));
         // This user's own last: when one of the others is lost all of this is done again, and what
         // was added must not be added twice.
         for shard in shards.iter().rev().filter(|it| it.is_to_be_written()) {
@@ -59,10 +73,12 @@ impl Change<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        failpoint!("registry.committed");
         if own_is_written {
             memory.remember(self.locks.file_of_lock(), shards[0].document.generation);
         }
         for id in spent {
+            failpoint!("registry.spend");
             if let Err(error) = witness.remove(&id) {
                 debug!(id, %error, "a liveness file stays");
             }

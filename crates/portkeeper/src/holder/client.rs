@@ -10,6 +10,7 @@ use std::time::Duration;
 use pk_core::handoff::pass;
 use pk_core::process::About;
 use pk_core::{Machine, ProcessState, process};
+use pk_fs::failpoint;
 use pk_fs::folder::Folder;
 use pk_fs::live::{self, LiveFile};
 use pk_registry::Reservation;
@@ -50,7 +51,9 @@ pub(crate) fn release(
         _ => None,
     };
     let id = reservation.id.clone();
+    failpoint!("release.ask");
     let asked = ask(reservation, &Ask::Release { id }).and_then(|stream| message::hear(&stream));
+    failpoint!("release.asked");
     let has_gone = |process: &OwnedFd| ended(process, patience(reservation));
     debug!(pid, ?asked, "the holder was asked to release");
     match (asked, process, force) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use pk_core::handoff::pass;
 use pk_core::{Hold, Machine, ProcessId};
+use pk_fs::failpoint;
 use pk_fs::live::LiveFile;
 use pk_registry::Reservation;
 
@@ -43,8 +44,7 @@ pub(crate) struct Control {
 
 /// Whether a control socket of this name belongs to that reservation.
 pub(super) fn is_control_name(name: &str, id: &str) -> bool {
-    name.strip_prefix(id)
-        .is_some_and(|rest| rest == ".sock" || is_supervisor(name))
+    parse(name).is_some_and(|(found, ..)| found == id)
 }
 
 /// Whether a file of this name is a control socket.
@@ -57,31 +57,49 @@ pub(crate) fn is_control(name: &OsStr) -> bool {
 
 /// Whether a supervisor answers at a control socket of this name.
 pub(super) fn is_supervisor(name: &str) -> bool {
-    let role = name.split_once('.').map(|(_, role)| role);
-    role.is_some_and(|role| role.starts_with("run-") && role.ends_with(".sock"))
+    parse(name).is_some_and(|(_, role, _)| role == Role::Run)
+}
+
+/// The process with which a control socket of this name has gone, unless somebody still answers.
+pub(super) fn process_in(name: &str) -> Option<u32> {
+    parse(name).map(|(.., process)| process)
+}
+
+/// The parts of `ID.hold-PID.sock` and `ID.run-PID.sock`.
+fn parse(name: &str) -> Option<(&str, Role, u32)> {
+    let (id, rest) = name.strip_suffix(".sock")?.split_once('.')?;
+    let (word, process) = rest.split_once('-')?;
+    let role = Role::ALL.into_iter().find(|role| role.word() == word)?;
+    Some((id, role, process.parse().ok()?))
 }
 
 impl Control {
     /// Where that of a reservation is. A port goes from a holder to a supervisor under the same id,
-    /// and several may want to be that supervisor.
-    pub(crate) fn path_of(folder: &Path, id: &str, role: Role) -> PathBuf {
-        folder.join(match role {
-            Role::Hold => format!("{id}.sock"),
-            Role::Run => format!("{id}.run-{}.sock", std::process::id()),
-        })
+    /// and several may want to be that supervisor. When `process`, who answers at it or starts the
+    /// one who does, has gone and nobody answers, the name is of no use any more.
+    pub(crate) fn path_of(folder: &Path, id: &str, role: Role, process: u32) -> PathBuf {
+        folder.join(format!("{id}.{}-{process}.sock", role.word()))
     }
 
     pub(crate) fn bind(path: &Path) -> Result<Control, Error> {
         let path = path.to_owned();
         let failed = Error::io("make a control socket");
-        let listener = UnixListener::bind(&path).map_err(&failed)?;
+        failpoint!("control.bind", |error| return Err(failed(error)));
+        let listener = UnixListener::bind(&path).map_err(|error| {
+            // It may be bound already and not listen. Whether it was there is seen by its name.
+            if error.kind() != io::ErrorKind::AddrInUse {
+                let _ = std::fs::remove_file(&path);
+            }
+            failed(error)
+        })?;
+        failpoint!("control.bound");
         let control = Control {
             path,
             listener: Some(listener),
         };
         // Who may connect is who may write, and the umask may have taken that from everybody.
         let mine = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&control.path, mine).map_err(&failed)?;
+        std::fs::set_permissions(&control.path, mine).map_err(failed)?;
         Ok(control)
     }
 
@@ -117,6 +135,7 @@ impl Drop for Control {
 impl Launched {
     pub(crate) fn start(command: &HolderCommand) -> Result<Launched, Error> {
         let failed = Error::holder(command);
+        failpoint!("holder.start", |error| return Err(failed(error)));
         let (stream, theirs) = UnixStream::pair().map_err(&failed)?;
         let child = command
             .process(Role::Hold)
@@ -124,6 +143,7 @@ impl Launched {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .map_err(&failed)?;
+        failpoint!("holder.started");
         Ok(Launched {
             command: command.clone(),
             child,
@@ -156,11 +176,14 @@ impl Launched {
             .chain(listener)
             .chain(sockets.iter().map(AsFd::as_fd))
             .collect();
-        let answer = self
+        failpoint!("holder.order", |error| return Err(self.failed(error)));
+        let ordered = self
             .stream
             .set_read_timeout(Some(PATIENCE))
-            .and_then(|()| pass::send(&self.stream, &orders, &descriptors))
-            .and_then(|()| message::hear(&self.stream));
+            .and_then(|()| pass::send(&self.stream, &orders, &descriptors));
+        failpoint!("holder.ordered");
+        let answer = ordered.and_then(|()| message::hear(&self.stream));
+        failpoint!("holder.heard");
         match answer {
             Ok(Answer::Ready) => {
                 control.give_away();
@@ -173,5 +196,25 @@ impl Launched {
 
     fn failed(&self, source: io::Error) -> Error {
         Error::holder(&self.command)(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_control_sockets_say_whose_they_are() {
+        let path = Control::path_of(Path::new("/run"), "k3v9", Role::Hold, 12);
+        assert_eq!(path, Path::new("/run/k3v9.hold-12.sock"));
+        let check = |name: &str, expect| assert_eq!(parse(name), expect, "{name}");
+        check("k3v9.hold-12.sock", Some(("k3v9", Role::Hold, 12)));
+        check("k3v9.run-7.sock", Some(("k3v9", Role::Run, 7)));
+        check("k3v9.sock", None);
+        check("k3v9.hold-.sock", None);
+        check("k3v9.hold-12", None);
+        check("k3v9.else-12.sock", None);
+        assert!(is_control_name("k3v9.run-7.sock", "k3v9"));
+        assert!(!is_control_name("k3v9.run-7.sock", "k3v"));
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod launch;
 pub(crate) mod message;
 pub(crate) mod plea;
 pub(crate) mod serve;
+pub(crate) mod sweep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

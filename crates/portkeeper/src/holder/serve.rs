@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pk_core::handoff::pass;
 use pk_core::{Machine, ProcessId, ProcessState, machine, process};
+use pk_fs::failpoint;
 use pk_fs::live;
 use pk_registry::registry::Stamp;
 use pk_registry::{Here, Listed, Registry, Reservation};
@@ -29,6 +30,7 @@ const TICK_MS: u64 = 1000;
 
 /// Runs this process as a holder until there is nothing to hold any more.
 pub(super) fn serve() -> Result<(), Error> {
+    failpoint!("holding.begin");
     process::detach().map_err(Error::io("detach"))?;
     let Some(holder) = Holder::take_over().map_err(Error::io("take over a port"))? else {
         // Whoever started it has changed its mind.
@@ -119,7 +121,9 @@ impl Holder {
         let control = UnixListener::from(descriptors.next().ok_or_else(missing)?);
         let sockets = descriptors.collect();
         let holder = Holder::new(orders, control, live, sockets, Machine::here())?;
+        failpoint!("holding.ready", |error| return Err(error));
         message::say(&starter, &Answer::Ready)?;
+        failpoint!("holding.up");
         Ok(Some(holder))
     }
 
@@ -216,8 +220,11 @@ impl Holder {
                 .collect();
             // Until the other side has it in the registry as its own, this process keeps it too.
             plea.give(&descriptors)?;
+            failpoint!("holding.given");
         }
+        failpoint!("holding.asked");
         self.let_go();
+        failpoint!("holding.let-go");
         // It is so whether or not the client still listens.
         plea.answer(&match others {
             0 => Answer::Released,
@@ -252,7 +259,9 @@ pub(crate) fn receive<T: DeserializeOwned>() -> io::Result<Option<Received<T>>> 
     let starter = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let starter = UnixStream::from(starter);
     let mut buffer = vec![0; message::MOST];
+    failpoint!("holding.receive", |error| return Err(error));
     let (mut length, descriptors) = pass::receive(&starter, &mut buffer)?;
+    failpoint!("holding.received");
     while length > 0 && buffer[length - 1] != b'\n' {
         match pass::receive(&starter, &mut buffer[length..])? {
             (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use pk_core::handoff::child::own_group;
 use pk_core::handoff::pass;
+use pk_fs::failpoint;
 use pk_registry::Lease;
 
 use super::Launch;
@@ -51,6 +52,7 @@ impl Waiting {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .map_err(&failed)?;
+        failpoint!("supervisor.started");
         Ok(Waiting { child, stream })
     }
 
@@ -104,6 +106,7 @@ impl Waiting {
             .chain(lives)
             .chain(holds.iter().flat_map(pk_core::Hold::descriptors))
             .collect();
+        failpoint!("supervisor.order", |error| return Err(failed(error)));
         let answer = self
             .stream
             .set_read_timeout(Some(PATIENCE))
@@ -114,6 +117,7 @@ impl Waiting {
             Ok(_) => return Err(failed(io::ErrorKind::InvalidData.into())),
             Err(error) => return Err(failed(error)),
         }
+        failpoint!("supervisor.ready");
         control.give_away();
         Ok(Crew {
             child: self.child,

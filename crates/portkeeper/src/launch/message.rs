@@ -2,10 +2,12 @@
 //! Never sent to anything but a process of the same version, so the shape may change.
 
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, Shutdown};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::SendFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -216,11 +218,20 @@ impl Channel {
     }
 
     /// Says it, whether or not the other end still listens: its end is noticed when it is heard.
+    ///
+    /// One who is stopped may miss news, and hears of the end all the same. But what is lost because
+    /// the system failed would leave both ends waiting for each other, so the channel ends with it.
     pub(super) fn say(&self, message: &impl Serialize) {
         let bytes = message::encode(message);
-        let sent = rustix::net::send(&self.stream, &bytes, rustix::net::SendFlags::NOSIGNAL);
-        if sent != Ok(bytes.len()) {
-            tracing::debug!(?sent, "nobody listens");
+        let flags = SendFlags::NOSIGNAL;
+        let sent = retry_on_intr(|| rustix::net::send(&self.stream, &bytes, flags));
+        if sent == Ok(bytes.len()) {
+            return;
+        }
+        tracing::debug!(?sent, "nobody listens");
+        if sent != Err(Errno::AGAIN) {
+            let ended = self.stream.shutdown(Shutdown::Both);
+            tracing::debug!(?ended, "the channel");
         }
     }
 }

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pk_core::Machine;
+use pk_fs::failpoint;
 use tracing::debug;
 
 pub(crate) use crew::Waiting;
@@ -263,6 +264,7 @@ impl Launch {
         let (ended, mut supervisor) = front::Front::new(crew, signals, self, notice).run(machine);
         // A supervisor that was killed has left its name behind.
         let _ = std::fs::remove_file(socket);
+        failpoint!("run.ended");
         let released = reservations.into_iter().try_for_each(Reservation::release);
         let gone = supervisor.wait();
         debug!(?gone, "the supervisor has ended");

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use pk_core::handoff::adopt::{Adopter, Event};
 use pk_core::{Hold, Host, Machine, Port, ProcessState, Transport, machine};
+use pk_fs::failpoint;
 use pk_fs::live;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
@@ -44,6 +45,7 @@ pub(crate) fn serve(
     program: &[OsString],
     environment: Vec<(OsString, OsString)>,
 ) -> Result<(), Error> {
+    failpoint!("supervising.begin");
     let signals = Signals::new(&[Signal::CHILD.as_raw()]).map_err(Error::io("catch signals"))?;
     reap::adopt_orphans().map_err(Error::io("adopt orphans"))?;
     let supervisor = Supervisor::take_over(program, environment, signals);
@@ -172,6 +174,7 @@ impl Supervisor {
             .until
             .and_then(|process| process.id().descriptor(&machine).ok());
         let front = Channel::new(starter, Vec::new())?;
+        failpoint!("supervising.ready");
         front.say(&Said::Ready);
         Ok(Some(Supervisor {
             orders,
@@ -216,12 +219,14 @@ impl Supervisor {
             }
             self.look_at_the_clock()?;
         }
+        failpoint!("supervising.over");
         for plea in self.pleas.drain(..) {
             plea.answer(&Answer::Released);
         }
         let path = OsString::from_vec(self.orders.control.clone());
         // Nothing can be done about a failure: it is a name in a folder of temporary things.
         let _ = std::fs::remove_file(path);
+        failpoint!("supervising.end");
         let (status, cause) = (self.status, self.cause);
         self.say(&Said::Ended { status, cause });
         Ok(())

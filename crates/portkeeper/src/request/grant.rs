@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use pk_core::{Candidate, Fallback, Host, Machine, Origin, Port, PortRange, ProcessId};
 use pk_core::{Protocol, Wish, machine};
+use pk_fs::failpoint;
 use pk_registry::{Here, Reservation as Record};
 use tracing::debug;
 
@@ -209,6 +210,7 @@ impl Request<'_> {
     /// Takes back what was reserved, and returns the error that made it necessary.
     pub(super) fn undo(&self, records: &[Record], here: &Here, cause: Error) -> Error {
         debug!(%cause, "taking the reservation back");
+        failpoint!("request.undo");
         match self.keeper.take_back(records, here) {
             Ok(()) => cause,
             Err(undo) => Error::NotUndone {

@@ -50,6 +50,7 @@ impl Adopter {
     /// # Errors
     /// The system's reason.
     pub fn new(listener: OwnedFd, holds: Vec<Hold>) -> io::Result<Adopter> {
+        crate::failpoint!("adopt.begin");
         let sizes = notification::message_sizes()?;
         notification::hurry(&listener);
         let descriptors = holds.iter().flat_map(Hold::descriptors);
@@ -78,8 +79,11 @@ impl Adopter {
         let Some(asked) = notification::receive(&self.listener, self.size)? else {
             return Ok(None);
         };
+        crate::failpoint!("adopt.asked");
         let (reply, event) = self.answer(&asked);
+        crate::failpoint!("adopt.reply");
         notification::reply(&self.listener, asked.id, reply)?;
+        crate::failpoint!("adopt.replied");
         Ok(Some(event))
     }
 

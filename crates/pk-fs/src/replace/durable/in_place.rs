@@ -7,10 +7,15 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 
+use crate::failpoint;
+
 /// Writes, cuts to length, syncs, and reads back.
 pub(super) fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
+    failpoint!("in-place.overwrite", |error| return Err(error));
     file.write_all_at(bytes, 0)?;
+    failpoint!("in-place.overwritten");
     file.set_len(bytes.len() as u64)?;
+    failpoint!("in-place.cut");
     file.sync_all()?;
     let mut written = vec![0; bytes.len()];
     file.read_exact_at(&mut written, 0)?;

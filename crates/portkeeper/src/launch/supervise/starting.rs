@@ -9,6 +9,7 @@ use std::time::Instant;
 use pk_core::handoff::adopt::Adopter;
 use pk_core::handoff::child::{Adoption, Answered, Setup};
 use pk_core::{Hold, Protocol};
+use pk_fs::failpoint;
 use rustix::process::{Pid, Signal};
 
 use super::{Grip, Phase, Supervisor};
@@ -114,7 +115,9 @@ impl Supervisor {
             .stdout(Stdio::from(stdout.map_err(program)?))
             .stderr(Stdio::from(stderr.map_err(program)?));
         let started = setup.apply(&mut command).map_err(program)?;
+        failpoint!("supervising.spawn", |error| return Err(program(error)));
         let child = command.spawn().map_err(program)?;
+        failpoint!("supervising.spawned");
         drop(command);
         let answered = started.answered().map_err(hand_over)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
