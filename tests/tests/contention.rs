@@ -22,7 +22,10 @@ fn sixty_four_workers_never_share_a_port() {
         start.wait();
         for _ in 0..ROUNDS {
             let port = env
-                .pk(format!("reserve --format port {}", ports.range()))
+                .pk(format!(
+                    "reserve --lock-timeout 2m --format port {}",
+                    ports.range()
+                ))
                 .ok()
                 .port();
             let granted = Instant::now();
@@ -33,7 +36,7 @@ fn sixty_four_workers_never_share_a_port() {
                 .entry(port)
                 .or_default()
                 .push((granted, Instant::now()));
-            env.pk(format!("release {port}")).ok();
+            env.pk(format!("release --lock-timeout 2m {port}")).ok();
         }
     };
     thread::scope(|scope| {
