@@ -41,6 +41,12 @@
 //! One JSON file, replaced atomically, never changed in place; beside it `<name>.lock`, which every
 //! writer locks, and `<name>.live/`, in which each process that keeps a reservation alive has a
 //! locked file. Readers take no lock. `docs/reference/registry.md` describes the format.
+//!
+//! # Several users
+//! The folder of the file says who shares it, [`Sharing`]: nobody, or the members of a group, who
+//! trust each other. Users who do not have a machine-wide registry, a folder of root's with a file
+//! of each user: [`Registry::at`] takes its path with a slash at the end. In both nobody changes
+//! what is another's and alive, and each has at most 256 reservations.
 #![forbid(unsafe_code)]
 
 pub mod about;

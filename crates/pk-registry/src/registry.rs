@@ -29,6 +29,7 @@ use crate::snapshot::{self, Sharing, Snapshot, Warning};
 use crate::transaction::Transaction;
 
 mod change;
+mod page;
 mod shard;
 mod site;
 
@@ -151,7 +152,7 @@ impl Registry {
             return Ok(None);
         };
         let (pages, _) = site.pages(&Here::now())?;
-        Ok(pages.into_iter().next().and_then(shard::Page::into_bytes))
+        Ok(pages.into_iter().next().and_then(page::Page::into_bytes))
     }
 
     /// Locks it, lets `work` change it, and writes it if there is something to write. `work` is

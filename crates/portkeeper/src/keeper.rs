@@ -166,7 +166,7 @@ impl PortKeeper {
         Ok(self.registry.read(&Here::now())?)
     }
 
-    /// Ends reservations of this user (root: of any). Those that can't be ended are named in the
+    /// Ends reservations of this user (root: of any whose port it names). Those that can't be ended are named in the
     /// answer, and do not keep the others.
     ///
     /// # Errors
@@ -181,7 +181,9 @@ impl PortKeeper {
                     continue;
                 }
                 let Reservation { port, uid, .. } = reservation;
-                let is_others = here.uid != 0 && uid != here.uid;
+                // Root has to name what it takes from others.
+                let is_root = here.uid == 0 && !selection.ports.is_empty();
+                let is_others = uid != here.uid && !is_root;
                 if is_others && verdict != Verdict::Alive {
                     // Whether there was anything to release is nobody's business but its user's.
                     continue;

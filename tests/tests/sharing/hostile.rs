@@ -11,9 +11,11 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{listed, quick, reserve};
 
-/// Writes a file into the folder as one of this user's.
+/// Writes a file into the folder as one of this user's. Where regular files are protected
+/// (`fs.protected_regular`), not even root writes to one that is there.
 fn plant(shared: &Shared, name: &str, uid: u32, content: impl AsRef<[u8]>) {
     let path = shared.path(name);
+    let _ = fs::remove_file(&path);
     fs::write(&path, content).unwrap();
     chown(path, Some(uid), None).unwrap();
 }
@@ -138,7 +140,7 @@ fn f61_whatever_stands_at_a_users_name_is_not_followed_and_stops_nobody() {
     check("a socket", &|path| drop(UnixListener::bind(path).unwrap()));
     check("a hard link", &|path| {
         let other = shared.path("other");
-        fs::write(&other, "x").unwrap();
+        plant(&shared, "other", 61_002, "x");
         fs::hard_link(&other, path).unwrap();
     });
 }
@@ -291,9 +293,8 @@ fn a19_root_ends_no_process_and_removes_no_socket_that_a_user_names() {
     let live = shared.path("live/daemon");
     let keep = |forged: &str| {
         plant(&shared, "61002.json", 61_002, forged);
-        let file = fs::File::create(&live).unwrap();
-        chown(&live, Some(61_002), None).unwrap();
-        file
+        plant(&shared, "live/daemon", 61_002, "");
+        fs::File::open(&live).unwrap()
     };
     let file = keep(&forged);
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();

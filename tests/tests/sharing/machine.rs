@@ -90,6 +90,26 @@ fn status_says_whose_each_is_and_what_kind_of_registry() {
 }
 
 #[test]
+fn f63_every_umask_leaves_a_file_that_all_can_read() {
+    let Some(shared) = Shared::machine_wide() else {
+        return;
+    };
+    let (ports, ann, bob) = (Ports::claim(4), shared.user(0), shared.user(1));
+    for (umask, port) in ["000", "002", "077", "0777"].into_iter().zip(ports.all()) {
+        let line = format!("portkeeper reserve --preferred {port} --strict --hold");
+        ann.sh(&format!("umask {umask}; {line}")).ok();
+        let mode = |path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!(mode(shared.path("61001.json")), 0o644, "umask {umask}");
+        let live = fs::read_dir(shared.path("live")).unwrap();
+        for file in live {
+            assert_eq!(mode(file.unwrap().path()), 0o644, "umask {umask}");
+        }
+        assert_eq!(bob.state(port).as_deref(), Some("held"), "umask {umask}");
+        fs::remove_file(shared.path("61001.json")).unwrap();
+    }
+}
+
+#[test]
 fn f65_another_users_reservation_is_not_released() {
     let Some(shared) = Shared::machine_wide() else {
         return;
@@ -118,11 +138,12 @@ fn f65_another_users_reservation_is_not_released() {
     assert_eq!(bob.state(leased).as_deref(), Some("leased"));
     assert_eq!(bob.state(held).as_deref(), Some("held"));
 
-    // Root may, and the file stays its user's.
-    shared
-        .superuser()
-        .pk(format!("release {leased} {held}"))
-        .ok();
+    // Root may, if it says so, and the file stays its user's.
+    let root = shared.superuser();
+    root.pk("release --mine").ok();
+    root.pk("release --owner shop").ok();
+    assert_eq!(ann.reserved(), [leased, held]);
+    root.pk(format!("release {leased} {held}")).ok();
     assert_eq!(ann.reserved(), [0_u16; 0]);
     assert_eq!(
         fs::metadata(shared.path("61001.json")).unwrap().uid(),

@@ -9,9 +9,10 @@ use pk_fs::replace::{self, Onto};
 use pk_fs::utc;
 use tracing::debug;
 
-use super::shard::{Found, MOST_BYTES_OF_ONE, Page, Shard};
+use super::page::{Found, MOST_BYTES_OF_ONE, Page};
+use super::shard::Shard;
 use super::site::{Locks, Site};
-use super::{Here, Updated, shard};
+use super::{Here, Updated, page};
 use crate::error::Error;
 use crate::format::{MOST_BYTES, Purpose};
 use crate::generation::Memory;
@@ -101,7 +102,7 @@ impl Change<'_> {
     fn pages(&self) -> Result<(Vec<Page>, Vec<Warning>), Error> {
         let (site, me) = (self.site, self.here.uid);
         let Some(name) = site.file() else {
-            return shard::of_all_users(site, me);
+            return page::of_all_users(site, me);
         };
         let page = match self.locks.file {
             Some(file) => Page::of_file(site, name, file.file())?,

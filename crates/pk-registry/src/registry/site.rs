@@ -11,7 +11,7 @@ use pk_fs::folder::{self, Folder, Trust};
 use pk_fs::lock::{self, LockFile, Locked, Wait, Whose};
 use pk_fs::replace::{self, Onto};
 
-use super::shard::{self, Page};
+use super::page::{self, Page};
 use super::{Here, Layout, Registry};
 use crate::error::Error;
 use crate::generation::Memory;
@@ -86,18 +86,24 @@ impl<'r> Site<'r> {
     pub(super) fn pages(&self, here: &Here) -> Result<(Vec<Page>, Vec<Warning>), Error> {
         match self.file() {
             Some(name) => Ok((vec![Page::open(self, name)?], Vec::new())),
-            None => shard::of_all_users(self, here.uid),
+            None => page::of_all_users(self, here.uid),
         }
     }
 
     /// The names of the files that this user replaces.
     pub(super) fn written_by(&self, here: &Here) -> Result<Vec<OsString>, Error> {
-        let Some(name) = self.file() else {
-            let mine = |&(uid, _): &(u32, OsString)| here.uid == 0 || uid == here.uid;
-            let names = shard::names(self)?.into_iter().filter(mine);
-            return Ok(names.map(|(_, name)| name).collect());
-        };
-        Ok(vec![name.into()])
+        if let Some(name) = self.file() {
+            return Ok(vec![name.into()]);
+        }
+        let mine = |&(uid, _): &(u32, OsString)| here.uid == 0 || uid == here.uid;
+        let found = page::names(self)?.into_iter().filter(mine);
+        let mut names: Vec<_> = found.map(|(_, name)| name).collect();
+        // Its first writer may have been killed before there was one.
+        let usual = page::usual_name(here.uid);
+        if !names.contains(&usual) {
+            names.push(usual);
+        }
+        Ok(names)
     }
 
     /// The name of the one file, or, where each user has one, of none.

@@ -1,11 +1,12 @@
 //! Registries that users share: whose word counts, and who may change what. The files of others are
 //! given to them by root; what these tests need more than one process for is in `tests/`.
 
+mod trust;
+
 use std::os::unix::fs::{PermissionsExt, chown};
 
 use super::*;
 use crate::Reason;
-use crate::registry::shard::MOST_BYTES_OF_ONE;
 use crate::snapshot::Sharing;
 use crate::transaction::QUOTA;
 
@@ -61,6 +62,8 @@ impl World {
     }
 
     fn plant_bytes(&self, name: &str, uid: u32, bytes: impl AsRef<[u8]>) {
+        // Where regular files are protected, not even root writes to one that is there.
+        let _ = fs::remove_file(self.path(name));
         fs::write(self.path(name), bytes).unwrap();
         chown(self.path(name), Some(uid), None).unwrap();
     }
@@ -131,92 +134,6 @@ fn each_user_has_a_file_and_sees_those_of_all() {
     assert_eq!(mode, 0o100_644);
     let taken = [8080, 8081, 8082, 8083].map(|number| world.is_taken(7, number));
     assert_eq!(taken, [true, true, true, false]);
-}
-
-#[test]
-fn a08_a_name_is_no_proof_and_nobody_speaks_for_another() {
-    let Some(world) = machine_wide() else { return };
-    // A file of Bob's under Ann's name; Ann's entry in Bob's own file; no user's name at all.
-    world.plant("61001.json", BOB, 9, &[of(ANN, 8081)]);
-    world.plant("61002.json", BOB, 9, &[of(ANN, 8082), of(BOB, 8083)]);
-    world.plant("061001.json", ANN, 9, &[of(ANN, 8084)]);
-    world.plant("61001.json.corrupt-1", ANN, 9, &[of(ANN, 8085)]);
-    assert_eq!(world.ports(0), [(8083, BOB)]);
-    let taken = [8081, 8082, 8083].map(|number| world.is_taken(0, number));
-    assert_eq!(taken, [false, false, true]);
-    let found = world.preview(0, |it| it.remove("id8082"));
-    assert_eq!(found, None);
-}
-
-#[test]
-fn a08_of_a_users_files_the_latest_counts_whatever_it_is_called() {
-    let Some(world) = machine_wide() else { return };
-    let check = |expect: u16| {
-        assert_eq!(world.ports(0), [(expect, ANN)]);
-        assert_eq!(world.ports(ANN), [(expect, ANN)]);
-    };
-    world.plant("61001.json", ANN, 5, &[of(ANN, 8080)]);
-    world.plant("61001-old.json", ANN, 4, &[of(ANN, 8081)]);
-    check(8080);
-    world.plant("61001-new.json", ANN, 6, &[of(ANN, 8082)]);
-    check(8082);
-    // One that can't be read is behind all that can.
-    world.plant_bytes("61001-torn.json", ANN, "torn");
-    check(8082);
-}
-
-#[test]
-fn a_squatted_name_is_left_alone_and_another_one_found() {
-    let Some(world) = machine_wide() else { return };
-    world.plant("0.json", BOB, 9, &[of(0, 8088)]);
-    let before = fs::read(world.path("0.json")).unwrap();
-    let updated = world.update(|it| it.insert(of(0, 8080)).unwrap());
-    assert_eq!(updated.warnings, []);
-    world.insert(&of(0, 8081));
-    assert_eq!(world.ports(BOB), [(8080, 0), (8081, 0)]);
-    assert_eq!(fs::read(world.path("0.json")).unwrap(), before);
-    assert_eq!(world.names(), ["0-id8080.json", "0.json", "live", "lock"]);
-    // When the name is free again the file stays where it is.
-    fs::remove_file(world.path("0.json")).unwrap();
-    world.insert(&of(0, 8082));
-    assert_eq!(world.names(), ["0-id8080.json", "live", "lock"]);
-}
-
-#[test]
-fn what_another_users_file_says_can_be_useless_but_not_in_the_way() {
-    let Some(world) = machine_wide() else { return };
-    let newer = b"{\"version\":2,\"entries\":{}}".to_vec();
-    let large = vec![b' '; MOST_BYTES_OF_ONE as usize + 1];
-    for (bytes, reason) in [
-        (b"torn".to_vec(), "line 1 column"),
-        (newer.clone(), "newer version"),
-        (large.clone(), "too large"),
-    ] {
-        world.plant_bytes("61002.json", BOB, &bytes);
-        let here = world.seen_by(ANN);
-        let read = world.registry.read(&here).unwrap().warnings;
-        let updated = world.update(|it| it.len()).warnings;
-        for warnings in [read, updated] {
-            let [Warning::Ignored { path, reason: told }] = &warnings[..] else {
-                panic!("{warnings:?}")
-            };
-            assert_eq!(*path, world.path("61002.json"));
-            assert!(told.contains(reason), "{told}");
-        }
-        assert_eq!(fs::read(world.path("61002.json")).unwrap(), bytes);
-    }
-    // One's own is an error, as in any registry.
-    let own = world.seen_by(BOB);
-    let read = || world.registry.read(&own);
-    assert!(matches!(read(), Err(Error::TooLarge { .. })));
-    world.plant_bytes("61002.json", BOB, newer);
-    assert!(matches!(read(), Err(Error::Foreign { .. })));
-    world.plant_bytes("61002.json", BOB, "torn");
-    let warnings = read().unwrap().warnings;
-    assert!(
-        matches!(&warnings[..], [Warning::Unreadable { .. }]),
-        "{warnings:?}"
-    );
 }
 
 #[test]
@@ -343,79 +260,31 @@ fn f66_a_user_has_so_many_and_no_more() {
 }
 
 #[test]
-fn a07_what_is_over_the_quota_does_not_count() {
+fn what_killed_writers_left_is_swept_and_what_others_put_there_stays() {
     let Some(world) = machine_wide() else { return };
-    let most = QUOTA as u16;
-    let flood: Vec<_> = (8000..8000 + most + 7)
-        .map(|number| of(BOB, number))
-        .collect();
-    world.plant("61002.json", BOB, 1, &flood);
-    let here = world.seen_by(ANN);
-    let snapshot = world.registry.read(&here).unwrap();
-    assert_eq!(snapshot.entries.len(), QUOTA);
-    let [Warning::Ignored { reason, .. }] = &snapshot.warnings[..] else {
-        panic!("{:?}", snapshot.warnings)
-    };
-    assert_eq!(reason, "beyond its first 256 entries: it has 263");
-    assert!(world.is_taken(ANN, 8000 + most - 1));
-    assert!(!world.is_taken(ANN, 8000 + most));
-    // It is not cut short by root, either: its bytes are Bob's.
-    let before = fs::read(world.path("61002.json")).unwrap();
-    world.update(|it| it.remove("id8000"));
-    assert_eq!(fs::read(world.path("61002.json")).unwrap(), before);
-}
-
-#[test]
-fn places_that_are_no_machine_wide_registry() {
-    let check = |damage: &dyn Fn(&World), expect: &str, stops_readers: bool| {
-        let Some(world) = machine_wide() else { return };
-        damage(&world);
-        let update = world.try_update(|it| it.keep_alive("id1").map(drop));
-        let update = update.and_then(|updated| updated.value);
-        let read = world.registry.read(&world.here).map(drop);
-        let answers = if stops_readers {
-            vec![read, update]
-        } else {
-            vec![update]
-        };
-        for answer in answers {
-            let Err(Error::NotMachineWide { why, .. }) = answer else {
-                panic!("{expect}: {answer:?}")
-            };
-            assert!(why.contains(expect), "{why}");
-        }
-    };
-    let mode = |world: &World, name: &str, mode| {
-        fs::set_permissions(world.path(name), fs::Permissions::from_mode(mode)).unwrap();
-    };
-    check(
-        &|it| mode(it, "", 0o777),
-        "its mode is 0777, not 1777",
-        true,
+    world.plant("61002.json", BOB, 1, &[]);
+    for name in [
+        "0.json.tmp-1-0",
+        "61002.json.tmp-1-0",
+        "61003.json.tmp-1-0",
+        "live/none",
+    ] {
+        world.plant_bytes(name, 0, "");
+    }
+    fs::create_dir(world.path("0.json.tmp-a-folder")).unwrap();
+    // Root sees to all that have a file, and to its own before there is one.
+    assert_eq!(
+        world.registry.sweep_leftovers(WAIT, &world.here).unwrap(),
+        3
     );
-    check(
-        &|it| mode(it, "", 0o3777),
-        "its mode is 3777, not 1777",
-        true,
-    );
-    let give = |it: &World| chown(it.path(""), Some(BOB), None).unwrap();
-    check(&give, "it belongs to uid 61002", true);
-    check(
-        &|it| fs::remove_file(it.path("lock")).unwrap(),
-        "lock is missing",
-        false,
-    );
-    check(
-        &|it| mode(it, "live", 0o777),
-        "live is not root's, with mode 1777",
-        false,
-    );
-    let missing = Registry::at("/no/such/folder/");
-    let read = missing.read(&Here::now());
-    assert!(
-        matches!(read, Err(Error::NotMachineWide { .. })),
-        "{read:?}"
-    );
+    let left = [
+        "0.json.tmp-a-folder",
+        "61002.json",
+        "61003.json.tmp-1-0",
+        "live",
+        "lock",
+    ];
+    assert_eq!(world.names(), left);
 }
 
 #[test]
