@@ -446,6 +446,7 @@ fn a_port_is_taken_from_its_holder_without_a_gap() {
         let (port, number) = (record.port, record.port.number());
         // A neighbour that never stops trying: it gets the port if it is ever free.
         let (stop, stopped) = mpsc::channel::<()>();
+        let (began, at_work) = mpsc::channel();
         let neighbour = thread::spawn(move || {
             let mut tries = 0_u64;
             while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
@@ -453,9 +454,11 @@ fn a_port_is_taken_from_its_holder_without_a_gap() {
                 if TcpListener::bind((reach, number)).is_ok() {
                     return Err(tries);
                 }
+                let _ = began.send(());
             }
             Ok(tries)
         });
+        at_work.recv().unwrap();
         let taken = keeper.take(port).unwrap();
         assert_eq!(taken.record().id, record.id);
         assert!(taken.is_held());
