@@ -76,7 +76,8 @@ impl TestEnv {
     #[must_use]
     pub fn backups(&self) -> Vec<PathBuf> {
         let mut paths = below(&self.state_folder().join("backups"));
-        paths.retain(|path| path.is_file() && !path.ends_with("path.txt"));
+        let is_staged = |path: &Path| path.to_string_lossy().contains("/.portkeeper-tmp-");
+        paths.retain(|path| path.is_file() && !path.ends_with("path.txt") && !is_staged(path));
         paths
     }
 

@@ -15,6 +15,7 @@ pub mod console;
 mod env;
 mod files;
 mod listeners;
+mod namespaces;
 mod object;
 mod ports;
 pub mod process;

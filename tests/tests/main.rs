@@ -6,10 +6,12 @@
     reason = "a failed step is a failed test, and plain files set the scene"
 )]
 
+mod attacks;
 mod bad_input;
 mod contention;
 mod crash;
 mod doctor;
+mod faults;
 mod files;
 mod hold;
 mod journeys;

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::io;
 
 use portkeeper::fs::folder::Trust;
-use portkeeper::fs::lock;
+use portkeeper::fs::{lock, replace::DurableError};
 use portkeeper::{Error as Cause, ErrorKind, config, registry, setup};
 
 use crate::exit_code::code;
@@ -248,6 +248,9 @@ fn config_hint(error: &config::Error) -> String {
     use config::{Error, ErrorKind};
     let hint = match (error, error.kind()) {
         (Error::ReadOnly { .. }, _) => "--force writes it all the same, and keeps its mode",
+        (Error::File(DurableError::InPlaceOnly { .. }), _) => {
+            "without --no-in-place it is written where it is, after a verified copy was made"
+        }
         (Error::Missing { .. }, _) => "name the file with --file",
         (Error::State(_) | Error::StateShared { .. } | Error::StateFile { .. }, kind)
             if kind != ErrorKind::Io =>

@@ -22,7 +22,7 @@ pub use about::About;
 pub struct ProcessId {
     /// Its number, in its namespace.
     pub pid: u32,
-    /// When it started, in clock ticks after boot (10 ms each).
+    /// When it started, in clock ticks after boot (10 ms each), the same in every time namespace.
     pub start: u64,
     /// The namespace that the number belongs to (inode).
     pub namespace: u64,
@@ -49,7 +49,7 @@ impl ProcessId {
             Ok(Stat { ended: true, .. }) => Ok(None),
             Ok(stat) => Ok(Some(ProcessId {
                 pid,
-                start: stat.start,
+                start: unshifted(stat.start),
                 namespace: machine.processes,
             })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -61,7 +61,7 @@ impl ProcessId {
     #[must_use]
     pub fn this(machine: &Machine) -> ProcessId {
         let pid = std::process::id();
-        let start = stat(pid).map_or(0, |stat| stat.start);
+        let start = stat(pid).map_or(0, |stat| unshifted(stat.start));
         ProcessId {
             pid,
             start,
@@ -72,15 +72,22 @@ impl ProcessId {
     /// Whether it still lives.
     #[must_use]
     pub fn state(&self, machine: &Machine) -> ProcessState {
-        if self.namespace != machine.processes {
+        // A namespace that nothing is known of may be any.
+        if self.namespace != machine.processes || self.namespace == 0 {
             return ProcessState::Unknown;
         }
         match stat(self.pid) {
-            Ok(stat) if stat.ended || stat.start != self.start => ProcessState::Gone,
+            Ok(stat) if stat.ended || !self.started_at(stat.start) => ProcessState::Gone,
             Ok(_) => ProcessState::Alive,
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.answers(),
             Err(_) => ProcessState::Unknown,
         }
+    }
+
+    /// Whether it is what `/proc` shows as started at that tick. One that was shifted there and back
+    /// may be off by one.
+    fn started_at(&self, shown: u64) -> bool {
+        shown == self.start || unshifted(shown).abs_diff(self.start) <= 1
     }
 
     /// `/proc` may hide other users' processes (hidepid), kill(2) with signal 0 does not.
@@ -99,7 +106,7 @@ impl ProcessId {
     /// `Unsupported` for one of another process namespace, where the number is somebody else's.
     pub fn descriptor(&self, machine: &Machine) -> io::Result<OwnedFd> {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
-        if self.namespace != machine.processes {
+        if self.namespace != machine.processes || self.namespace == 0 {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let pid = pid(self.pid).ok_or_else(gone)?;
@@ -180,6 +187,29 @@ pub(crate) fn parent(pid: u32) -> Option<u32> {
     stat(pid).ok().map(|stat| stat.parent)
 }
 
+/// The tick of the boot clock itself. In a time namespace `/proc` shows the start of a process as
+/// that namespace counts, time_namespaces(7).
+fn unshifted(shown: u64) -> u64 {
+    let offsets = fs::read_to_string("/proc/self/timens_offsets");
+    shown.saturating_add_signed(-boot_offset(&offsets.unwrap_or_default()))
+}
+
+/// By how many ticks a time namespace shifts the boot clock: `boottime 86400 500000000`, in seconds
+/// and nanoseconds.
+fn boot_offset(offsets: &str) -> i64 {
+    let line = offsets
+        .lines()
+        .find_map(|line| line.strip_prefix("boottime"));
+    let mut numbers = line
+        .into_iter()
+        .flat_map(|line| line.split_ascii_whitespace());
+    let mut next = || numbers.next()?.parse::<i64>().ok();
+    let (seconds, nanoseconds) = (next().unwrap_or(0), next().unwrap_or(0));
+    seconds
+        .saturating_mul(100)
+        .saturating_add(nanoseconds / 10_000_000)
+}
+
 struct Stat {
     ended: bool,
     parent: u32,
@@ -235,6 +265,18 @@ mod tests {
         check("7 (sh", None);
     }
 
+    #[test]
+    fn the_shift_of_a_time_namespace_is_read() {
+        let check = |text, expect| assert_eq!(boot_offset(text), expect, "{text}");
+        check(
+            "monotonic           0         0\nboottime       86400 500000000\n",
+            8_640_050,
+        );
+        check("monotonic  7 0\nboottime -10 0\n", -1000);
+        check("", 0);
+        check("boottime\n", 0);
+    }
+
     proptest! {
         #[test]
         fn a_command_may_have_any_name(name: Vec<u8>, start: u64) {
@@ -276,7 +318,7 @@ mod tests {
         assert_eq!(me.state(&machine), ProcessState::Alive);
         assert_eq!(
             ProcessId {
-                start: me.start + 1,
+                start: me.start + 2,
                 ..me
             }
             .state(&machine),

@@ -25,6 +25,22 @@ pub enum Error {
         /// The folder that was asked for.
         path: PathBuf,
     },
+    /// What is at the path is no folder that can be trusted.
+    #[error("{} is {what}", path.display())]
+    Unsafe {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// It would have to be made in a folder of another user, who could not remove it.
+    #[error("folder {} can't be made in a folder of another user (uid {uid})", path.display())]
+    Foreign {
+        /// The folder that was to be made.
+        path: PathBuf,
+        /// Whose folder it would lie in.
+        uid: u32,
+    },
     /// A system call failed.
     #[error("cannot {action} folder {}", path.display())]
     Io {
@@ -85,13 +101,27 @@ impl Folder {
         Folder::open_at(CWD, path, path.into(), OFlags::empty())
     }
 
-    /// Opens the folder `name` in this one. It may not be a symlink.
+    /// Opens the folder `name` in this one. It may not be a symlink: files are made and removed in
+    /// it, and nobody may lead that to another folder.
     ///
     /// # Errors
-    /// As [`Folder::open`].
+    /// As [`Folder::open`]; [`Error::Unsafe`] for a link, or what is no folder.
     pub fn open_in(&self, name: impl AsRef<Path>) -> Result<Folder, Error> {
         let name = name.as_ref();
-        Folder::open_at(self.as_fd(), name, self.path.join(name), OFlags::NOFOLLOW)
+        let path = self.path.join(name);
+        match Folder::open_at(self.as_fd(), name, path.clone(), OFlags::NOFOLLOW) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
+                let found = rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW);
+                let is_link =
+                    found.is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Symlink);
+                let what = match is_link {
+                    true => "a symlink",
+                    false => "not a directory",
+                };
+                Err(Error::Unsafe { path, what })
+            }
+            answer => answer,
+        }
     }
 
     /// Opens the folder `name` in this one, and makes it where it is missing: whatever the umask,
@@ -142,17 +172,15 @@ impl Folder {
     /// mode 0700, whatever the umask.
     ///
     /// # Errors
-    /// [`Error::Io`] where one can't be created or opened.
+    /// [`Error::Io`] where one can't be created or opened, [`Error::Foreign`] where root would make
+    /// it in a folder that is a user's alone.
     pub fn ensure(path: &Path) -> Result<Folder, Error> {
         match Folder::open(path) {
             Err(Error::Missing { .. }) => {}
             answer => return answer,
         }
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            Folder::ensure(parent)?;
+        if let Some(parent) = path.parent() {
+            Folder::ensure(parent)?.check_new(path)?;
         }
         make(CWD, path, Access::Owner.of_folder()).map_err(|source| Error::Io {
             action: "create",
@@ -160,6 +188,21 @@ impl Folder {
             source: source.into(),
         })?;
         Folder::open(path)
+    }
+
+    /// After `sudo` with a user's HOME, what root makes in the user's folders is in the user's way for
+    /// ever. In a folder that is shared everybody expects files of others.
+    fn check_new(&self, path: &Path) -> Result<(), Error> {
+        let uid = self.stat.st_uid;
+        let mode = Mode::from_raw_mode(self.stat.st_mode);
+        let is_shared = mode.contains(Mode::WOTH) || mode.contains(Mode::WGRP | Mode::SGID);
+        if uid == geteuid().as_raw() || uid == 0 || is_shared {
+            return Ok(());
+        }
+        Err(Error::Foreign {
+            path: path.into(),
+            uid,
+        })
     }
 
     /// Gives something in it that is this user's own another mode. Never follows a link.

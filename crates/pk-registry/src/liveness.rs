@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use pk_core::{Machine, ProcessId, ProcessState};
@@ -97,10 +97,9 @@ impl<'h> Witness<'h> {
         let mut swept = 0;
         for entry in rustix::fs::Dir::read_from(folder)? {
             let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-            let special = name == "." || name == "..";
-            if special
-                || is_known(&name)
-                || live::life(folder, Path::new(&name), None) != Life::Free
+            // What is named in another way was put there by somebody else.
+            let is_id = name.as_bytes().iter().all(u8::is_ascii_alphanumeric);
+            if !is_id || is_known(&name) || live::life(folder, Path::new(&name), None) != Life::Free
             {
                 continue;
             }

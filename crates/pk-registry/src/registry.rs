@@ -16,16 +16,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use pk_core::Machine;
+use pk_fs::live::Life;
 use pk_fs::lock::Wait;
 use pk_fs::replace;
+use rustix::fs::AtFlags;
 use tracing::debug;
 
 use crate::error::Error;
 use crate::format::Purpose;
 use crate::generation::Memory;
 use crate::liveness::Witness;
-use crate::reservation::Lease;
+use crate::reservation::{Lease, Reservation};
 use crate::snapshot::{self, Sharing, Snapshot, Warning};
+use crate::staleness::Facts as _;
 use crate::transaction::Transaction;
 
 mod change;
@@ -211,6 +214,26 @@ impl Registry {
         };
         let witness = Witness::new(site.as_ref(), &here.machine);
         work(&mut Transaction::new(shards, here, &witness, self))
+    }
+
+    /// Whether something keeps a reservation alive, as its liveness file tells.
+    #[must_use]
+    pub fn life(&self, reservation: &Reservation, machine: &Machine) -> Life {
+        match Site::open(self) {
+            Ok(site) => Witness::new(site.as_ref(), machine).life(reservation),
+            Err(_) => Life::Unknown,
+        }
+    }
+
+    /// The liveness file of a reservation (device, inode), by which its keeper can be known: nobody
+    /// else has it open.
+    #[must_use]
+    pub fn liveness_file(&self, reservation: &Reservation) -> Option<(u64, u64)> {
+        let site = Site::open(self).ok()??;
+        let folder = site.folder.open_in(site.live()).ok()?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let found = rustix::fs::statat(&folder, reservation.id.as_str(), flags).ok()?;
+        Some((found.st_dev, found.st_ino))
     }
 
     /// Removes what killed processes left beside the registry; returns how many files.

@@ -193,9 +193,7 @@ pub enum Error {
         uid: u32,
     },
     /// This process acts with the rights of another user than the one who started it.
-    #[error(
-        "this process acts with borrowed rights (started by uid {uid}, acting as uid {effective})"
-    )]
+    #[error("started by uid {uid} and running with the rights of another user (uid {effective})")]
     BorrowedRights {
         /// Who started it.
         uid: u32,
@@ -326,6 +324,7 @@ fn of_registry(error: &pk_registry::Error) -> ErrorKind {
         | Error::Replace(replace::Error::Io { source, .. })
         | Error::Io { source, .. } => of_io(source),
         Error::Lock(lock::Error::Unsafe { .. })
+        | Error::Folder(folder::Error::Unsafe { .. } | folder::Error::Foreign { .. })
         | Error::Shared { .. }
         | Error::NotMachineWide { .. }
         | Error::FileSystem { .. }

@@ -220,7 +220,7 @@ impl PortKeeper {
         failpoint!("release.sorted");
         let mut let_go = Vec::new();
         for reservation in held {
-            match client::release(&reservation, &here.machine, force) {
+            match client::release(&reservation, &self.registry, &here.machine, force) {
                 Ok(()) => let_go.push(reservation),
                 Err(error) => failed.push(error),
             }
@@ -336,7 +336,7 @@ impl PortKeeper {
     /// Ends reservations that should never have been.
     pub(crate) fn take_back(&self, records: &[Reservation], here: &Here) -> Result<(), Error> {
         for record in records.iter().filter(|record| record.kind == Kind::Held) {
-            if let Err(error) = client::release(record, &here.machine, Force::Yes) {
+            if let Err(error) = client::release(record, &self.registry, &here.machine, Force::Yes) {
                 debug!(%error, "a holder stays");
             }
         }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its answers")]
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -45,6 +46,8 @@ fn main() -> Outcome {
             spoil(|is_over| vandal::swap(folder.as_ref(), target.as_ref(), is_over))
         }
         ["bind", port, times] => bind(port.parse()?, times.parse()?),
+        ["connect", port, times] => connect(port.parse()?, times.parse()?),
+        ["connect-from", from, port] => connect_from(from.parse()?, port.parse()?),
         ["accept", port, times] => accept(port.parse()?, times.parse()?),
         _ => Err(format!("no such part: {words:?}").into()),
     }
@@ -163,6 +166,33 @@ fn accept(port: u16, times: usize) -> Outcome {
     }
     clients.join().map_err(|_| "a client panicked")??;
     println!("{}", begun.elapsed().as_nanos());
+    Ok(())
+}
+
+/// Connects so often; says from which ports the kernel let it, in order.
+fn connect(port: u16, times: usize) -> Outcome {
+    let mut from = BTreeSet::new();
+    for _ in 0..times {
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        from.insert(client.local_addr()?.port());
+        // Its number is free again at once.
+        SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
+    }
+    let from: Vec<_> = from.iter().map(ToString::to_string).collect();
+    println!("{}", from.join(" "));
+    Ok(())
+}
+
+/// Connects from a port of its own choice; says what came of it.
+fn connect_from(from: u16, port: u16) -> Outcome {
+    let socket = pk_tests::rival::stream(Options::Reuse)?;
+    let bound = socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, from)).into());
+    let connected =
+        bound.and_then(|()| socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()));
+    match connected {
+        Ok(()) => println!("connected"),
+        Err(error) => println!("{:?}", error.kind()),
+    }
     Ok(())
 }
 

@@ -87,6 +87,8 @@ fn f56_homes_that_cannot_be_trusted_are_refused() {
         env.run(command).refused(code)
     };
     check(Some("relative/home"), 2).says("HOME");
+    check(Some("."), 2).says("HOME");
+    nobody_has_no_home();
     // A path that was named needs no home at all.
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let mut command = env.portkeeper(format!("reserve {}", ports.range()));
@@ -95,6 +97,33 @@ fn f56_homes_that_cannot_be_trusted_are_refused() {
         command
     })
     .ok();
+}
+
+/// A user that no list of users knows, without HOME, as in a container.
+fn nobody_has_no_home() {
+    let Some(env) = TestEnv::plain_user() else {
+        return;
+    };
+    if std::fs::read_to_string("/etc/passwd")
+        .unwrap()
+        .contains(":61001:")
+    {
+        return pk_tests::skipped("a user without a name: 61001 has one");
+    }
+    for home in [None, Some("")] {
+        let mut command = env.portkeeper("reserve");
+        command.env_remove("PORTKEEPER_REGISTRY").env_remove("HOME");
+        command.envs(home.map(|home| ("HOME", home)));
+        env.run(command).refused(2).says("HOME");
+    }
+    // Neither a home nor a runtime folder is needed by what was named.
+    let (temp, ports) = (env.root().join("run"), Ports::claim(1));
+    let mut command = env.portkeeper(format!("reserve --hold {}", ports.range()));
+    command
+        .env_remove("HOME")
+        .env_remove("XDG_RUNTIME_DIR")
+        .env("TMPDIR", &temp);
+    env.run(command).ok();
 }
 
 /// Root that runs with the environment of a user must not leave files of root there.

@@ -134,7 +134,11 @@ fn f19_what_cannot_be_read_is_put_aside() {
         "{{\"schema\":\"portkeeper/registry\",\"version\":1,\"x\":{}",
         "[".repeat(100_000)
     );
-    let contents: [&[u8]; 16] = [
+    let contents: [&[u8]; 20] = [
+        b" ",
+        b"\xef\xbb\xbf{\"schema\":\"portkeeper/registry\",\"version\":1,\"entries\":{}}",
+        b"{\"schema\":\"portkeeper/registry\",\"version\":1,\"entries\":{\"a\":{}",
+        b"{'schema':'portkeeper/registry','version':1,'entries':{}}",
         b"garbage",
         b"{",
         b"{\"schema\":\"portkeeper/registry\",\"version\":1,\"min_rea",
@@ -238,6 +242,13 @@ fn f26_one_damaged_entry_harms_no_other() {
             "{\"port\":8080.5,\"note\":12345678901234567890123}".to_owned(),
         ),
         ("\"tcp/w\"", "\"x\"".to_owned()),
+        ("\"tcp/v\"", "{\"port\":-1}".to_owned()),
+        ("\"tcp/u\"", "{\"port\":\"8080\"}".to_owned()),
+        // Of two fields a careless reader would take the last.
+        ("\"tcp/t\"", "{\"port\":1,\"port\":2}".to_owned()),
+        ("\"tcp/s\"", "{\"n\":1}".to_owned()),
+        ("\"tcp/s\"", "{\"n\":2}".to_owned()),
+        ("\"tcp/127.0.0.1:1@1\"", "{\"uid\":0,\"uid\":1}".to_owned()),
     ];
     let added: String = damaged
         .iter()
@@ -255,7 +266,7 @@ fn f26_one_damaged_entry_harms_no_other() {
         .collect();
     assert_eq!(
         states.iter().filter(|state| *state == "damaged").count(),
-        4,
+        damaged.len(),
         "{states:?}"
     );
     assert_eq!(

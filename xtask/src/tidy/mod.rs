@@ -3,6 +3,7 @@
 
 mod layers;
 mod packages;
+mod pages;
 mod shape;
 mod source;
 
@@ -43,20 +44,22 @@ pub(crate) fn run() -> Outcome {
         findings.extend(layers::check(&asked));
         findings.extend(packages::check(&asked));
     }
+    let mut texts = Vec::new();
     for path in files(root)? {
-        let Some(text) = text(&root.join(&path))? else {
-            continue;
-        };
+        texts.extend(text(&root.join(&path))?.map(|text| (path, text)));
+    }
+    for (path, text) in &texts {
         findings.extend(shape::check_text(
-            &path,
-            &text,
+            path,
+            text,
             workspace.workspace_root.as_str(),
         ));
         if path.ends_with(".rs") {
-            findings.extend(shape::check_rust(&path, &text));
-            findings.extend(source::check(&path, &text));
+            findings.extend(shape::check_rust(path, text));
+            findings.extend(source::check(path, text));
         }
     }
+    findings.extend(pages::check(&texts));
     for finding in &findings {
         println!("{finding}");
     }

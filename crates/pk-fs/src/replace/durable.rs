@@ -171,7 +171,7 @@ impl Target {
             .map_err(|error| self.failed("write beside", error))?;
         failpoint!("durable.written");
         match original {
-            None => dress::as_new(&file),
+            None => dress::as_new(&file, &self.folder),
             Some(original) => match dress::like(&file, &original.stat, &original.file) {
                 Err(dress::Error::Owner(source)) => {
                     return Err(self.in_place_only(InPlaceReason::Owner, Some(source)));

@@ -66,7 +66,7 @@ fn warned(warning: &Warning) -> Finding {
                 .at(path)
                 .cured_by(Cure::Collect)
         }
-        other => Finding::problem("registry", other.to_string()),
+        other => Finding::problem("registry-warning", other.to_string()),
     }
 }
 
@@ -101,14 +101,7 @@ fn unreadable(error: &Error, path: &Path) -> Finding {
 /// Looks at every entry.
 pub(super) fn check(look: &mut Look<'_>, snapshot: &Snapshot) {
     ended(look, snapshot);
-    for entry in &snapshot.entries {
-        if let Listed::Damaged { key, port, reason } = entry {
-            let what = format!("the entry {key} can't be read: {reason}");
-            let finding = Finding::problem("damaged-entry", what).at(&snapshot.path);
-            let remedy = Remedy::Edit(snapshot.path.clone());
-            look.find(finding.on(*port).helped_by(remedy));
-        }
-    }
+    damaged(look, snapshot);
     let alive: Vec<&Reservation> = snapshot.entries.iter().filter_map(alive).collect();
     uses(look, snapshot, &alive);
     holders(look, &alive);
@@ -147,6 +140,28 @@ fn ended(look: &mut Look<'_>, snapshot: &Snapshot) {
     let what = format!("reservations that have ended: {}{why}", listed(&ended));
     let finding = Finding::note("ended-reservations", what).at(&snapshot.path);
     look.find(finding.on(only(&ended)).cured_by(Cure::Collect));
+}
+
+fn damaged(look: &mut Look<'_>, snapshot: &Snapshot) {
+    let finding = |what, port| {
+        let finding = Finding::problem("damaged-entry", what).at(&snapshot.path);
+        let remedy = Remedy::Edit(snapshot.path.clone());
+        finding.on(port).helped_by(remedy)
+    };
+    let mut count = 0;
+    for entry in &snapshot.entries {
+        if let Listed::Damaged { key, port, reason } = entry {
+            count += 1;
+            if count <= MOST {
+                let what = format!("the entry {key} can't be read: {reason}");
+                look.find(finding(what, *port));
+            }
+        }
+    }
+    if count > MOST {
+        let what = format!("{} more entries can't be read", count - MOST);
+        look.find(finding(what, None));
+    }
 }
 
 /// Leases that nobody uses, and those that the kernel may give to somebody else.

@@ -125,8 +125,6 @@ pub(super) enum Cure {
     Recover,
     /// Set the mode of an own file.
     Mode { path: PathBuf, mode: u32 },
-    /// Remove control sockets that nobody listens on.
-    Sockets(Vec<PathBuf>),
 }
 
 impl Finding {

@@ -4,9 +4,7 @@
 use pk_config::recovery;
 use pk_fs::folder::Folder;
 use pk_registry::Here;
-use tracing::debug;
 
-use super::control;
 use super::finding::{Cure, Finding};
 use crate::error::Error;
 use crate::keeper::{PortKeeper, Unused};
@@ -30,12 +28,6 @@ pub(super) fn all(settings: &Settings, findings: &[Finding]) -> Vec<Error> {
                         .map_err(|error| pk_registry::Error::from(error).into())
                 });
                 failed.extend(set.err());
-            }
-            Cure::Sockets(paths) => {
-                for path in paths.iter().filter(|path| control::is_dead(path)) {
-                    let removed = std::fs::remove_file(path);
-                    debug!(path = %path.display(), ?removed, "a dead holder's control socket");
-                }
             }
             Cure::Collect | Cure::Recover => {}
         }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use pk_core::process::About;
 use pk_core::{Machine, ProcessState, process};
 use pk_fs::failpoint;
 use pk_fs::folder::Folder;
-use pk_fs::live::{self, LiveFile};
-use pk_registry::Reservation;
+use pk_fs::live::{self, Life, LiveFile};
+use pk_registry::{Registry, Reservation};
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::process::geteuid;
 use tracing::debug;
@@ -33,6 +34,7 @@ const PATIENCE_WITH_PROGRAM: Duration = Duration::from_secs(8);
 /// it holds other ports as well.
 pub(crate) fn release(
     reservation: &Reservation,
+    registry: &Registry,
     machine: &Machine,
     force: Force,
 ) -> Result<(), Error> {
@@ -41,13 +43,15 @@ pub(crate) fn release(
         port: reservation.port,
         pid,
     };
+    // The number of its process was read from a file; the lock is what tells that it lives.
+    let is_kept = || registry.life(reservation, machine) != Life::Free;
     // Opened before it is asked, so that its end can be told from another's start.
     let process = match reservation
         .process
         .map(|process| process.descriptor(machine))
     {
         Some(Ok(descriptor)) => Some(descriptor),
-        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound && !is_kept() => return Ok(()),
         _ => None,
     };
     let id = reservation.id.clone();
@@ -60,7 +64,7 @@ pub(crate) fn release(
         (Ok(Answer::Released), Some(process), _) if has_gone(&process) => Ok(()),
         // Without a way to wait for it, its word must do.
         (Ok(Answer::Released), None, _) | (Ok(Answer::Freed), ..) => Ok(()),
-        (_, Some(process), Force::Yes) if is_of(pid, reservation.uid) => {
+        (_, Some(process), Force::Yes) if is_keeper(pid, reservation, registry) => {
             process::kill(&process).map_err(Error::io("end the holder"))?;
             if !has_gone(&process) {
                 return Err(silent());
@@ -68,9 +72,21 @@ pub(crate) fn release(
             tidy(reservation, machine);
             Ok(())
         }
-        (_, Some(process), _) if ended(&process, Duration::ZERO) => Ok(()),
+        (_, Some(process), _) if ended(&process, Duration::ZERO) && !is_kept() => Ok(()),
         _ => Err(silent()),
     }
+}
+
+/// Whether a process is the keeper of a reservation: it has the rights of that user, and the liveness
+/// file open. Its number was read from a file, in which somebody may have written that of any.
+fn is_keeper(pid: u32, reservation: &Reservation, registry: &Registry) -> bool {
+    let file = registry.liveness_file(reservation);
+    let is_it = |it: std::fs::Metadata| Some((it.dev(), it.ino())) == file;
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let mut open = open.into_iter().flatten().flatten();
+    About::of(pid).is_ok_and(|process| process.uid == reservation.uid)
+        && file.is_some()
+        && open.any(|entry| std::fs::metadata(entry.path()).is_ok_and(is_it))
 }
 
 /// Whether the holder of a reservation answers at all.
@@ -87,12 +103,6 @@ pub(crate) fn answers(reservation: &Reservation) -> bool {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
         ),
     }
-}
-
-/// Whether a process has the rights of this user. Its number was read from a file, into which the
-/// user may have written that of a process of root's.
-fn is_of(pid: u32, uid: u32) -> bool {
-    About::of(pid).is_ok_and(|process| process.uid == uid)
 }
 
 /// Removes the control socket that a killed holder of this user's left behind.

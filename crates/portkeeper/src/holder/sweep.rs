@@ -4,32 +4,41 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pk_core::{Machine, ProcessId};
 use rustix::process::geteuid;
 use tracing::debug;
 
-use super::launch::process_in;
+use super::launch::{is_control, process_in};
 use crate::places;
 
 /// Removes them, whichever registry they belong to; returns how many there were.
 pub(crate) fn sweep(machine: &Machine) -> usize {
     let folders = places::control_folders().existing;
-    let entries = folders
+    let left = folders
         .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok());
-    let sockets = entries.flatten().flatten().filter(|entry| {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(process_in);
-        process.is_some_and(|pid| is_gone(pid, machine)) && is_deserted(&entry.path())
-    });
-    let removed = sockets.filter(|entry| {
-        let removed = std::fs::remove_file(entry.path());
-        debug!(path = %entry.path().display(), ?removed, "a dead process' control socket");
+        .flat_map(|folder| left_behind(folder, machine));
+    left.filter(|path| {
+        let removed = std::fs::remove_file(path);
+        debug!(path = %path.display(), ?removed, "a dead process' control socket");
         removed.is_ok()
-    });
-    removed.count()
+    })
+    .count()
+}
+
+/// Those that lie in a folder.
+pub(crate) fn left_behind(folder: &Path, machine: &Machine) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| is_left_behind(path, machine)).collect()
+}
+
+/// Whether this is the control socket of a process of this user's that has gone.
+pub(crate) fn is_left_behind(path: &Path, machine: &Machine) -> bool {
+    let name = path.file_name().filter(|name| is_control(name));
+    let process = name.and_then(|name| process_in(name.to_str()?));
+    process.is_some_and(|pid| is_gone(pid, machine)) && is_deserted(path)
 }
 
 /// Whether this process namespace has no such process. One of another namespace looks the same,

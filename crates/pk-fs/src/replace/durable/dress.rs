@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
 use rustix::fs::{Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
@@ -23,8 +24,14 @@ impl<E: Into<io::Error>> From<E> for Error {
 }
 
 /// A file that replaces nothing: what the umask left, but at least readable and writable for its
-/// owner.
-pub(super) fn as_new(file: &File) -> io::Result<()> {
+/// owner. What root makes in a user's own folder, as with sudo, is that user's.
+pub(super) fn as_new(file: &File, folder: impl AsFd) -> io::Result<()> {
+    let place = rustix::fs::fstat(folder)?;
+    let is_shared = Mode::from_raw_mode(place.st_mode).contains(Mode::WOTH);
+    if geteuid().is_root() && place.st_uid != 0 && !is_shared {
+        let (uid, gid) = (Uid::from_raw(place.st_uid), Gid::from_raw(place.st_gid));
+        rustix::fs::fchown(file, Some(uid), Some(gid))?;
+    }
     let mode = Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
     let own = Mode::RUSR | Mode::WUSR;
     if !mode.contains(own) {
