@@ -194,6 +194,6 @@ fn a17_a_set_uid_program_is_refused() {
         root.root().display()
     );
     let refused = root.sh(&script).refused(8);
-    drop(refused.says("acts with borrowed rights"));
+    drop(refused.says("running with the rights of another user (uid 0)"));
     assert!(!root.root().join("x.json").exists());
 }
