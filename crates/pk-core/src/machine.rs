@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
@@ -20,7 +21,8 @@ pub struct Machine {
     pub network: u64,
     /// The time namespace (inode): the boot clock can be compared within one.
     pub time: u64,
-    /// The process namespace (inode): process numbers can be compared within one.
+    /// The process namespace (inode): process numbers can be compared within one. 0 also where
+    /// `/proc` is that of another.
     pub processes: u64,
 }
 
@@ -33,7 +35,7 @@ impl Machine {
             boot_id: boot_id.trim_end().to_owned(),
             network: network_namespace(),
             time: namespace("time"),
-            processes: namespace("pid"),
+            processes: process_namespace(),
         }
     }
 
@@ -108,6 +110,14 @@ fn ranges(text: &str) -> Vec<PortRange> {
         PortRange::new(first.parse().ok()?, last.parse().ok()?).ok()
     };
     text.trim_end().split(',').filter_map(range).collect()
+}
+
+/// 0 where `/proc` is missing or, as after `unshare --pid` alone, that of another process
+/// namespace: what it shows under a number is then not the process with this number.
+fn process_namespace() -> u64 {
+    let shown = fs::read_link("/proc/self").ok();
+    let is_this = |shown: &PathBuf| shown.as_os_str() == std::process::id().to_string().as_str();
+    shown.filter(is_this).map_or(0, |_| namespace("pid"))
 }
 
 /// The inode of a namespace of this process, namespaces(7).

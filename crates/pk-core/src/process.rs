@@ -40,11 +40,21 @@ pub enum ProcessState {
 }
 
 impl ProcessId {
-    /// The process with this number, as seen from here; `None` when there is none.
+    /// The process with this number, as seen from here; `None` when there is none. Where `/proc` is
+    /// of no use it is one of an unknown namespace, whose end can't be told.
     ///
     /// # Errors
     /// The system's reason, where it does not tell.
     pub fn of(pid: u32, machine: &Machine) -> io::Result<Option<ProcessId>> {
+        if machine.processes == 0 {
+            let anonymous = ProcessId {
+                pid,
+                start: 0,
+                namespace: 0,
+            };
+            let lives = anonymous.answers() != ProcessState::Gone;
+            return Ok(lives.then_some(anonymous));
+        }
         match stat(pid) {
             Ok(Stat { ended: true, .. }) => Ok(None),
             Ok(stat) => Ok(Some(ProcessId {

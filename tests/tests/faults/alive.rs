@@ -142,6 +142,26 @@ fn f49_without_proc_everything_lives() {
     kinds.end();
 }
 
+/// As after `unshare --pid` alone: under a process' number `/proc` shows another process, or none.
+#[test]
+fn f49_a_proc_of_another_process_namespace_tells_nothing() {
+    let env = TestEnv::new();
+    // The numbers of the first fifty processes of the inner namespace mean nothing to the outer.
+    let script = "i=0; while test $i -lt 50; do /bin/true; i=$((i + 1)); done; \
+                  portkeeper reserve --hold >&2 && portkeeper reserve --pid $$ >&2 && \
+                  portkeeper gc >&2 && portkeeper status --format json && \
+                  portkeeper release --mine >&2";
+    let mut inner = env.command("unshare");
+    inner.args(["--pid", "--fork", "sh", "-c", script]);
+    let Some(outer) = env.unshared("--pid --fork --mount-proc", "true", &inner) else {
+        return;
+    };
+    let status = env.run(outer).ok().json();
+    let states = status["reservations"].as_array().unwrap().iter();
+    let states: Vec<_> = states.map(|it| it["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["held", "leased"], "{status}");
+}
+
 #[test]
 fn f52_other_clocks_and_numbers_end_nothing() {
     let env = TestEnv::new();
