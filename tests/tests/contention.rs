@@ -60,7 +60,7 @@ fn sixty_four_workers_never_share_a_port() {
 
 /// Twice as many as there are ports, all at the same moment.
 #[test]
-fn two_hundred_on_a_hundred_ports() {
+fn a05_two_hundred_on_a_hundred_ports() {
     const CALLS: usize = 200;
     let (env, ports) = (TestEnv::new(), Ports::claim(100));
     let start = Barrier::new(CALLS);
