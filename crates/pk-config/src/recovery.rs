@@ -196,6 +196,9 @@ struct File<'j> {
     /// Nothing where its folder is gone, or a link now.
     target: Option<Target>,
     holds: Holds,
+    /// The old bytes, if they are what they were. Read once: were they asked for again, a disk that
+    /// fails in between would look as if there had been no file.
+    old: Option<Vec<u8>>,
 }
 
 impl File<'_> {
@@ -204,6 +207,7 @@ impl File<'_> {
             entry,
             target: None,
             holds: Holds::Neither,
+            old: None,
         };
         let target = match Target::resolve(&entry.path()) {
             Ok(target) if target.real() == entry.path() => target,
@@ -229,6 +233,7 @@ impl File<'_> {
             entry,
             target: Some(target),
             holds,
+            old: entry.old_bytes(),
         })
     }
 
@@ -247,13 +252,7 @@ impl File<'_> {
 
     /// Whether it has to be put back, and the copy is not what it was.
     fn is_stuck(&self) -> bool {
-        self.is_changed() && self.entry.old.is_some() && self.old().is_none()
-    }
-
-    /// The old bytes, if they are what they were.
-    fn old(&self) -> Option<Vec<u8>> {
-        let bytes = fs::read(self.entry.old.as_ref()?.copy()).ok()?;
-        (Some(Digest::of(&bytes)) == self.entry.old_digest()).then_some(bytes)
+        self.is_changed() && self.entry.old.is_some() && self.old.is_none()
     }
 
     /// Puts it back, or tells that it is left as it is.
@@ -270,12 +269,7 @@ impl File<'_> {
             // Half of each, or edited by hand: either way somebody may want to see it.
             backup::keep(state, target.real(), &current, now)?;
         }
-        put_back(
-            target,
-            &current,
-            self.old().as_deref(),
-            self.entry.strategy(),
-        )?;
+        put_back(target, &current, self.old.as_deref(), self.entry.strategy())?;
         Ok(None)
     }
 }
@@ -283,6 +277,11 @@ impl File<'_> {
 impl Entry {
     fn old_digest(&self) -> Option<Digest> {
         self.old.as_ref().and_then(|old| old.sha256.parse().ok())
+    }
+
+    fn old_bytes(&self) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.old.as_ref()?.copy()).ok()?;
+        (Some(Digest::of(&bytes)) == self.old_digest()).then_some(bytes)
     }
 
     fn new_digest(&self) -> Digest {

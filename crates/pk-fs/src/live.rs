@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::age;
 use crate::failpoint;
 use crate::folder::Folder;
+use crate::lock::uninterrupted;
 
 /// A file that is locked for as long as this value, or a copy of its descriptor, is open.
 #[derive(Debug)]
@@ -49,11 +50,8 @@ impl LiveFile {
         failpoint!("live.created");
         rustix::fs::fchmod(&file, mode)?;
         let mut lock = fd_lock::RwLock::new(file);
-        match lock.try_write() {
-            // Kept for the life of the file: see above.
-            Ok(guard) => std::mem::forget(guard),
-            Err(error) => return Err(error),
-        }
+        // Kept for the life of the file: see above.
+        uninterrupted(|| lock.try_write().map(std::mem::forget))?;
         failpoint!("live.locked");
         Ok(LiveFile(lock.into_inner()))
     }
@@ -111,8 +109,8 @@ pub fn life(folder: &Folder, name: &Path, of: Option<u32>) -> Life {
     }
     // A shared lock, so that two who ask at the same moment do not take each other for the holder.
     let lock = fd_lock::RwLock::new(file);
-    match lock.try_read() {
-        Ok(_guard) => Life::Free,
+    match uninterrupted(|| lock.try_read().map(drop)) {
+        Ok(()) => Life::Free,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Life::Held,
         Err(_) => Life::Unknown,
     }

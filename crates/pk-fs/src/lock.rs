@@ -112,6 +112,16 @@ impl Holder {
     }
 }
 
+/// Does it again for as long as signals interrupt it.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// A time that nobody outwaits, and that clocks can still count.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
@@ -249,6 +259,7 @@ impl<'f> LockFile<'f> {
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(self.failed("lock", error)),
             }
             debug!(path = %self.path.display(), "waiting for the lock");

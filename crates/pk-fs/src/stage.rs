@@ -23,6 +23,7 @@ use rustix::process::geteuid;
 use tracing::debug;
 
 use crate::failpoint;
+use crate::lock::uninterrupted;
 
 /// What the names of all stages begin with. The dot hides them from `ls` and from most watchers.
 const PREFIX: &str = ".portkeeper-tmp-";
@@ -77,7 +78,7 @@ impl Stage {
         failpoint!("stage.lock-made");
         let mut held = fd_lock::RwLock::new(file);
         // Never unlocked, only closed: the lock then lives as long as its last copy.
-        std::mem::forget(held.try_write()?);
+        uninterrupted(|| held.try_write().map(std::mem::forget))?;
         failpoint!("stage.locked");
         rustix::fs::renameat(&folder, early, &folder, lock)?;
         failpoint!("stage.ready");
@@ -193,11 +194,14 @@ fn is_dead(parent: BorrowedFd<'_>, name: &OsStr, open: Open) -> io::Result<bool>
         folder => folder?,
     };
     match rustix::fs::openat(&folder, LOCK, flags, Mode::empty()) {
-        Ok(file) => match fd_lock::RwLock::new(File::from(file)).try_read() {
-            Ok(_guard) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        },
+        Ok(file) => {
+            let lock = fd_lock::RwLock::new(File::from(file));
+            match uninterrupted(|| lock.try_read().map(drop)) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                Err(error) => Err(error),
+            }
+        }
         // Killed before it had locked, or about to lock.
         Err(Errno::NOENT) => Ok(!is_process_alive(name)),
         Err(error) => Err(error.into()),

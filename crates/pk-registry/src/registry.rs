@@ -10,6 +10,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -257,21 +258,23 @@ impl Registry {
     }
 
     /// What the registry is like now, for one stat(2); `None` if it is not there.
-    #[must_use]
-    pub fn stamp(&self) -> Option<Stamp> {
-        fs::symlink_metadata(&self.path)
-            .ok()
-            .map(|it| Stamp::of(&it))
+    ///
+    /// # Errors
+    /// The system's reason, where it can't be seen.
+    pub fn stamp(&self) -> io::Result<Option<Stamp>> {
+        Ok(found(&self.path)?.map(|it| Stamp::of(&it)))
     }
 
     /// The same as far as it concerns what this user wrote.
-    #[must_use]
-    pub fn stamp_of(&self, uid: u32) -> Option<Stamp> {
-        if let Ok(Layout::Machine { folder }) = self.layout()
-            && let Ok(found) = fs::symlink_metadata(folder.join(format!("{uid}.json")))
-            && found.uid() == uid
-        {
-            return Some(Stamp::of(&found));
+    ///
+    /// # Errors
+    /// As [`Registry::stamp`].
+    pub fn stamp_of(&self, uid: u32) -> io::Result<Option<Stamp>> {
+        if let Ok(Layout::Machine { folder }) = self.layout() {
+            let shard = found(&folder.join(format!("{uid}.json")))?;
+            if let Some(shard) = shard.filter(|it| it.uid() == uid) {
+                return Ok(Some(Stamp::of(&shard)));
+            }
         }
         self.stamp()
     }
@@ -299,6 +302,14 @@ impl<'r> Layout<'r> {
         match self {
             Layout::File { folder, .. } | Layout::Machine { folder } => folder,
         }
+    }
+}
+
+/// What is at a path, links not followed.
+fn found(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn wait<T>(
     let mut pause = GLANCE;
     loop {
         // Looked at before: what changes during the attempt must not be missed.
-        let seen = registry.stamp();
+        let seen = registry.stamp().ok();
         let cause = match attempt() {
             Err(cause) if !limit.is_zero() && is_worth_waiting(&cause) => cause,
             answer => return answer,
@@ -43,7 +43,7 @@ pub(crate) fn wait<T>(
         loop {
             let left = end.saturating_duration_since(Instant::now());
             thread::sleep(left.min(glance));
-            if left <= glance || registry.stamp() != seen {
+            if left <= glance || registry.stamp().ok() != seen {
                 break;
             }
         }
@@ -67,8 +67,9 @@ fn spread(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pk_core::{Port, Protocol};
     use std::fs;
+
+    use pk_core::{Port, Protocol};
 
     fn nowhere() -> Registry {
         Registry::at("/nonexistent")

@@ -163,6 +163,11 @@ pub(super) fn is_memory(call: &str) -> bool {
     MEMORY.contains(&call)
 }
 
+/// Whether the call reads bytes, or what is in a folder.
+pub(super) fn is_read(call: &str) -> bool {
+    matches!(call, "read" | "pread64" | "readv" | "getdents64")
+}
+
 /// Whether the call writes bytes, and may have written fewer than it was asked to.
 pub(super) fn is_write(call: &str) -> bool {
     matches!(call, "write" | "pwrite64" | "writev")

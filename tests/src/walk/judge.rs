@@ -2,18 +2,32 @@
 //! never changes more of a world than a user's next commands would.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::errors;
-use super::scene::{Does, OLD, State, Whose, World};
+use super::scene::{Does, Given, Whose};
 use super::tamper::Tamper;
+use super::world::{OLD, State, World};
 use crate::process::eventually;
 use crate::strace::Call;
-use crate::{Answer, is_free};
+use crate::{Answer, is_free, is_free_for_datagrams};
 
 /// A command that takes back what was cut short, and wants a port.
 pub(super) const NEXT: &str = "reserve {range} --write-env NEXT --env-path next.env";
+
+/// What happened to a command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Mishap<'c> {
+    /// This was done to a call of it.
+    Call(&'c Call, Tamper),
+    /// It, or a process that it started, was killed.
+    Killed,
+    /// Something that it wanted was refused.
+    Refused,
+}
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,35 +45,54 @@ pub(super) enum Fate {
 impl World {
     /// What became of it; that alone must be sane.
     #[track_caller]
-    pub(super) fn fate(&self, answer: &Answer, call: &Call, tamper: Tamper) -> Fate {
+    pub(super) fn fate(&self, answer: &Answer, mishap: Mishap<'_>) -> Fate {
         assert!(!answer.stderr.contains("panicked"), "{answer:#?}");
-        match answer.code {
-            Some(0) if tamper == Tamper::Short && !self.is_understood(answer) => Fate::Unheard,
-            Some(0) => Fate::Done,
-            None if tamper == Tamper::Kill => Fate::Killed,
-            // The standard library aborts then, before anything else happens.
-            None if errors::is_memory(&call.name) => {
-                assert!(answer.stderr.contains("memory"), "{answer:#?}");
-                Fate::Killed
-            }
-            Some(code) => {
-                let documented: &[i32] = match self.scene.does {
-                    Does::Run => &[3, 5, 7, 8, 126],
-                    _ => &[3, 5, 7, 8],
-                };
-                assert!(documented.contains(&code), "{answer:#?}");
-                let has = |head: &str| answer.stderr.lines().any(|line| line.starts_with(head));
-                let is_told = has("error: ") && has("hint: ");
-                assert!(is_told || tamper == Tamper::Short, "{answer:#?}");
-                Fate::Failed
-            }
-            None => panic!("a signal: {answer:#?}"),
+        let is_short = matches!(mishap, Mishap::Call(_, Tamper::Short));
+        let Some(code) = answer.code else {
+            let died = match mishap {
+                Mishap::Killed | Mishap::Call(_, Tamper::Signal(_)) => true,
+                // The standard library aborts when there is no memory, before anything else happens.
+                Mishap::Call(call, _) => {
+                    errors::is_memory(&call.name) && answer.stderr.contains("memory")
+                }
+                Mishap::Refused => false,
+            };
+            assert!(died, "a signal: {answer:#?}");
+            return Fate::Killed;
+        };
+        if code == 0 {
+            return match is_short && !self.is_understood(answer) {
+                true => Fate::Unheard,
+                false => Fate::Done,
+            };
+        }
+        if let Mishap::Call(call, Tamper::Fail("EINTR")) = mishap {
+            let is_retried = ["read", "pread64", "write", "flock"].contains(&call.name.as_str());
+            assert!(!is_retried, "not tried again: {answer:#?}");
+        }
+        assert!(self.is_documented(code, mishap), "{answer:#?}");
+        let has = |head: &str| answer.stderr.lines().any(|line| line.starts_with(head));
+        // The words of a garbled message are no lines of ours; a signal's victim has none.
+        let is_told = has("error: ") && has("hint: ");
+        assert!(is_told || is_short || code > 128, "{answer:#?}");
+        Fate::Failed
+    }
+
+    /// Whether a command may end with this code when the system fails it.
+    fn is_documented(&self, code: i32, mishap: Mishap<'_>) -> bool {
+        let is_signal = matches!(mishap, Mishap::Call(_, Tamper::Signal(_)));
+        match self.scene.does {
+            // The program's own.
+            Does::Run if is_signal && [128 + 2, 128 + 15].contains(&code) => true,
+            Does::Run if [126, 127].contains(&code) => true,
+            // Without a way to start itself again it can neither hold nor run.
+            _ if self.scene.starts_processes() && code == 2 => true,
+            _ => [3, 5, 7, 8].contains(&code),
         }
     }
 
     fn is_understood(&self, answer: &Answer) -> bool {
-        self.scene.does == Does::Run
-            || serde_json::from_str::<serde_json::Value>(&answer.stdout).is_ok()
+        self.scene.does == Does::Run || serde_json::from_str::<Value>(&answer.stdout).is_ok()
     }
 
     /// Looks at what there is right after the command, runs the next ones, and looks again.
@@ -67,96 +100,90 @@ impl World {
     pub(super) fn judge(&self, fate: Fate, answer: &Answer) {
         let after = self.look();
         self.check_kept(&after);
-        let before = &self.before;
-        match (fate, self.scene.does) {
-            (Fate::Done, does) => self.check_done(does, &after, answer),
-            (Fate::Failed, Does::Reserve { .. } | Does::Run | Does::Set) => {
-                // One that everybody can see to have ended is in nobody's way.
-                let new = after.entries.keys().filter(|port| {
-                    !before.entries.contains_key(port)
-                        && self.env.state(**port).as_deref() != Some("stale")
-                });
-                let untold: Vec<_> = new
-                    .filter(|port| !answer.stderr.contains(&port.to_string()))
-                    .collect();
-                assert!(
-                    untold.is_empty(),
-                    "reserved all the same: {untold:?} {answer:#?}"
-                );
-                let untold: Vec<_> = before
-                    .files
-                    .iter()
-                    .filter(|(name, text)| {
-                        after.files.get(*name) != Some(text)
-                            && !["written", "could not be put back"]
-                                .iter()
-                                .any(|word| answer.stderr.contains(word))
-                    })
-                    .collect();
-                assert!(
-                    untold.is_empty(),
-                    "changed all the same: {untold:?} {answer:#?}"
-                );
-            }
-            _ => {}
+        match fate {
+            Fate::Done => self.check_done(&after, answer),
+            Fate::Failed => self.check_failed(&after, answer),
+            Fate::Killed | Fate::Unheard => {}
         }
-        let port = self.check_next(fate, &after);
-        self.check_files(fate, port);
+        let next = self.check_next(fate, &after);
+        self.check_files(fate, next);
         self.check_litter();
     }
 
-    /// What was acknowledged before is there.
+    /// What was acknowledged before, and is not what the command is about, is there.
     #[track_caller]
     fn check_kept(&self, now: &State) {
-        let kept = self.kept();
-        assert_eq!(
-            now.entries.get(&kept),
-            self.before.entries.get(&kept),
-            "lost: {kept}"
-        );
+        for (port, entry) in &self.before.entries {
+            let is_lost = *port != self.port() && now.entries.get(port) != Some(entry);
+            assert!(!is_lost, "lost: {port}, {entry:?} of {now:#?}");
+        }
     }
 
     /// What was answered is so.
     #[track_caller]
-    fn check_done(&self, does: Does, after: &State, answer: &Answer) {
+    fn check_done(&self, after: &State, answer: &Answer) {
         let (before, port) = (&self.before, self.port());
-        match does {
-            Does::Reserve { held, files } => {
+        let has_gone = !after.entries.contains_key(&port);
+        match self.scene.does {
+            Does::Reserve { kind, files } => {
                 let port = answer.port();
                 assert!(
                     !before.entries.contains_key(&port),
                     "promised twice: {port}"
                 );
-                let kind = after.entries.get(&port).map(|entry| entry.kind.as_str());
-                assert_eq!(
-                    kind,
-                    Some(if held { "held" } else { "leased" }),
-                    "{answer:#?}"
-                );
+                let found = after.entries.get(&port).map(|entry| entry.kind.as_str());
+                assert_eq!(found, Some(kind), "{answer:#?}");
                 for file in files {
                     assert_eq!(after.port_in(file), port, "{file}: {answer:#?}");
                 }
-                if held && self.scene.whose == Whose::Command {
+                if kind == "held" && self.scene.whose == Whose::Command {
                     assert_eq!(self.env.state(port).as_deref(), Some("held"), "{answer:#?}");
-                    assert!(!is_free(port), "{answer:#?}");
+                    let is_free = is_free(port) && is_free_for_datagrams(port);
+                    assert!(!is_free, "{answer:#?}");
                 }
             }
             Does::Release => {
-                assert!(!after.entries.contains_key(&port), "{answer:#?}");
+                assert!(has_gone, "{answer:#?}");
                 eventually(Duration::from_secs(2), "the port is free", || is_free(port));
             }
+            // What it can't know counts as alive.
             Does::Collect => {
-                // What it can't know counts as alive.
                 let removed = answer.json()["removed"].as_array().map_or(0, Vec::len);
-                let has_gone = !after.entries.contains_key(&port);
                 assert_eq!(removed, usize::from(has_gone), "{answer:#?}");
             }
             Does::Set => assert_eq!(after.port_in(".env"), 7, "{answer:#?}"),
+            // What can't be taken back at once stays until it can, and keeps nobody else waiting.
+            Does::Recover => assert!(self.env.path("other.env").exists(), "{answer:#?}"),
             Does::Run => {
                 assert!(self.env.path("ran").exists(), "{answer:#?}");
-                assert_eq!(after.entries, before.entries, "{answer:#?}");
+                let left: Vec<_> = after.entries.keys().collect();
+                assert!(
+                    left.iter().all(|it| **it == self.kept()),
+                    "{left:?} {answer:#?}"
+                );
             }
         }
+    }
+
+    /// What failed has changed nothing, or has said what it changed.
+    #[track_caller]
+    fn check_failed(&self, after: &State, answer: &Answer) {
+        let before = &self.before;
+        for port in after.entries.keys() {
+            let is_told = before.entries.contains_key(port)
+                || answer.stderr.contains(&port.to_string())
+                // One that everybody can see to have ended is in nobody's way.
+                || self.env.state(*port).as_deref() == Some("stale");
+            assert!(is_told, "reserved all the same: {port} {answer:#?}");
+        }
+        let is_told = ["written", "could not be put back"]
+            .iter()
+            .any(|word| answer.stderr.contains(word));
+        let may_change = self.scene.does == Does::Recover || is_told;
+        assert!(
+            may_change || after.files == before.files,
+            "changed all the same: {after:#?} {answer:#?}"
+        );
     }
 
     /// The next command works at once, and gets what nobody else has. Returns its port.
@@ -165,16 +192,13 @@ impl World {
         let next = self.env.pk(self.fill(NEXT));
         assert_eq!(next.code, Some(0), "the next command: {next:#?}");
         let port = next.port();
-        // What nobody was told of may have been taken back.
+        // What nobody was told of may have been taken back, and what has no process has ended.
         let is_told = fate == Fate::Done || self.before.entries.contains_key(&port);
-        let entry = after.entries.get(&port).filter(|_| is_told);
-        // One whose process is dead has ended.
-        let has_ended =
-            entry.is_none_or(|entry| entry.kind != "leased" || self.scene.does == Does::Collect);
-        assert!(
-            has_ended && port != self.kept(),
-            "promised twice: {port} {after:#?}"
-        );
+        let is_theirs = after.entries.get(&port).is_some_and(|entry| {
+            let may_end = matches!(self.scene.given, Given::Litter | Given::Interrupted);
+            is_told && entry.kind == "leased" && !(may_end && port == self.port())
+        });
+        assert!(!is_theirs, "promised twice: {port} {after:#?}");
         port
     }
 
@@ -183,24 +207,22 @@ impl World {
     fn check_files(&self, fate: Fate, next: u16) {
         let now = self.look();
         self.check_kept(&now);
-        let named: Vec<u16> = match self.scene.does {
-            Does::Reserve { files, .. } => files.iter().map(|file| now.port_in(file)).collect(),
-            _ => Vec::new(),
-        };
-        let is_old = |port: &u16| *port == OLD;
-        assert!(
-            named.iter().all(is_old) || !named.iter().any(is_old),
-            "some are old: {named:?}"
-        );
+        if self.scene.does == Does::Recover {
+            let cut_short = self.before.entries.get(&self.port());
+            assert_ne!(now.entries.get(&self.port()), cut_short, "{now:#?}");
+        }
+        let files = self.scene.files().iter();
+        let named: Vec<u16> = files.map(|file| now.port_in(file)).collect();
+        let is_old = |port: &&u16| **port == OLD;
+        let old = named.iter().filter(is_old).count();
+        assert!([0, named.len()].contains(&old), "some are old: {named:?}");
         for port in named.iter().filter(|port| !is_old(port)) {
+            let is_set = self.scene.does == Does::Set && *port == 7;
+            let is_reserved = now.entries.contains_key(port) && *port != next;
             assert!(
-                now.entries.contains_key(port) && *port != next,
+                is_set || is_reserved,
                 "{port} is in a file and not reserved: {fate:?} {now:#?}"
             );
-        }
-        let set = now.port_in(".env");
-        if self.scene.does == Does::Set {
-            assert!([OLD, 7].contains(&set), "{set}");
         }
     }
 
@@ -211,14 +233,10 @@ impl World {
         assert_eq!(gc.code, Some(0), "{gc:#?}");
         let now = self.look();
         self.check_kept(&now);
-        let ids: Vec<_> = now
-            .entries
-            .values()
-            .map(|entry| entry.id.as_str())
-            .collect();
+        let ids: Vec<_> = now.entries.values().map(|entry| &entry.id).collect();
         let is_used = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            ids.iter().any(|id| name.starts_with(id))
+            ids.iter().any(|id| name.starts_with(id.as_str()))
         };
         let mut left = self.env.leftovers();
         left.extend(names(&self.env.state_folder().join("registry.json.live")));
@@ -231,17 +249,10 @@ impl World {
 }
 
 /// What may be in the folder of the project.
-const PROJECT: [&str; 6] = [
-    ".env",
-    "config.json",
-    "next.env",
-    "other.env",
-    "ran",
-    "linked.json",
-];
+const PROJECT: [&str; 5] = [".env", "config.json", "next.env", "other.env", "ran"];
 
-/// What may be in the state folder.
-const STATE: [&str; 7] = [
+/// What may be in the state folder; the last is a beginning.
+const STATE: [&str; 8] = [
     "registry.json",
     "registry.json.lock",
     "registry.json.live",
@@ -249,21 +260,22 @@ const STATE: [&str; 7] = [
     "recent",
     "backups",
     "txn",
+    "registry.json.corrupt-",
 ];
 
-fn names(folder: &std::path::Path) -> Vec<PathBuf> {
+fn names(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }
 
-fn unknown(folder: &std::path::Path, known: &[&str]) -> Vec<PathBuf> {
+fn unknown(folder: &Path, known: &[&str]) -> Vec<PathBuf> {
     let is_known = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         known
             .iter()
-            .any(|known| path.file_name().is_some_and(|name| name == *known))
+            .any(|known| name == *known || (known.ends_with('-') && name.starts_with(known)))
     };
-    names(folder)
-        .into_iter()
-        .filter(|path| !is_known(path))
-        .collect()
+    let mut all = names(folder);
+    all.retain(|path| !is_known(path));
+    all
 }

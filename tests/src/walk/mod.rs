@@ -8,91 +8,82 @@
 
 mod errors;
 mod judge;
+mod pairs;
+mod row;
 mod scene;
+mod stumble;
 mod tamper;
+mod world;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::TestEnv;
 use crate::strace::{self, Call};
 
+pub use row::{Extent, ROWS, Row};
 pub use scene::{SCENES, Scene};
+pub use stumble::{Passed, stumble};
 
-use judge::Fate;
-use scene::{Whose, World};
+use judge::{Fate, Mishap};
 use tamper::{Seen, Tamper};
+use world::World;
 
-/// Which steps are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// Every kill, and each call with one of its errors.
-    Quick,
-    /// So many steps, spread evenly over those of [`Extent::Quick`].
-    Sample(usize),
-    /// Every kill, and each call with all of its errors.
-    Full,
-}
-
-/// What is done to the calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Killed before them.
-    Kills,
-    /// They fail.
-    Faults,
-    /// Killed before them, and then the next command at each of its own.
-    Pairs,
-}
-
-/// What the walk over a scene came to.
+/// What a walk over a scene came to.
 #[derive(Debug)]
 pub struct Report {
     /// The scene's name.
-    pub name: &'static str,
+    pub scene: &'static str,
     /// How many calls it makes.
     pub calls: usize,
-    /// How many times it was killed.
+    /// How many times it was killed, or told to end.
     pub kills: usize,
     /// How many times a call failed.
     pub faults: usize,
-    /// How many of these steps never came to the call that was meant.
+    /// How many kills never came to the call that was meant.
     pub missed: usize,
     /// What was wrong, a step each.
     pub failures: Vec<String>,
-    /// How long it took, on all threads together.
+    /// How long it took.
     pub took: Duration,
 }
 
-/// A call, and what is done to it.
-type Step = (Call, Tamper);
+/// What is done to which call.
+#[derive(Clone, Debug)]
+enum Step {
+    One(Call, Tamper),
+    /// Killed at the first call; then the next command, at the second.
+    Pair(Call, Call),
+}
 
-/// Walks over a scene on so many threads; `None`, with a word about it, where that cannot be.
+/// Walks over a scene for a row, on so many threads; `None`, with a word about it, where that cannot
+/// be.
 #[must_use]
-pub fn walk(scene: &'static Scene, kind: Kind, extent: Extent, threads: usize) -> Option<Report> {
+pub fn walk(
+    row: &'static Row,
+    scene: &'static Scene,
+    extent: Extent,
+    threads: usize,
+) -> Option<Report> {
+    let begun = Instant::now();
     if !strace::works() {
         return None;
     }
-    let mut first = world(scene)?;
+    let mut first = World::new(scene)?;
     let calls = first.calls();
-    let steps = sampled(steps(&calls, kind, extent), extent);
-    let mut report = Report {
-        name: scene.name,
-        calls: calls.len(),
-        kills: 0,
-        faults: 0,
-        missed: 0,
-        failures: Vec::new(),
-        took: Duration::ZERO,
-    };
-    let (begun, queue) = (Instant::now(), Mutex::new(VecDeque::from(steps)));
+    let mut report = Report::new(scene, calls.len());
+    let mut steps = steps(row, scene, &calls, extent);
+    if row.has_pairs(extent) {
+        steps.extend(first.pairs(&steps));
+    }
+    let queue = Mutex::new(VecDeque::from(steps));
     let done = Mutex::new(&mut report);
     thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(|| world(scene).map(|mut world| world.work(&queue, &done)));
+            scope.spawn(|| World::new(scene).map(|mut world| world.work(&queue, &done)));
         }
         first.work(&queue, &done);
     });
@@ -100,50 +91,18 @@ pub fn walk(scene: &'static Scene, kind: Kind, extent: Extent, threads: usize) -
     Some(report)
 }
 
-fn world(scene: &'static Scene) -> Option<World> {
-    let env = match scene.whose {
-        Whose::Helper(_) => TestEnv::with_failpoints()?,
-        Whose::Command | Whose::Holder => TestEnv::new(),
-    };
-    Some(World::new(scene, env))
-}
-
 /// What is to be done to each call.
-fn steps(calls: &[Seen], kind: Kind, extent: Extent) -> Vec<Step> {
-    let mut steps = Vec::new();
-    // What the loader does before is not the program's to answer for.
-    let begun = |Seen { call, .. }: &Seen| call.name == "sigaltstack" && call.number == 2;
-    let begin = calls.iter().position(begun);
-    let begin = begin.map_or(0, |at| at + 1);
-    for (at, Seen { call, can_fail }) in calls.iter().enumerate() {
-        let mut add = |tamper| steps.push((call.clone(), tamper));
-        match kind {
-            Kind::Kills | Kind::Pairs => add(Tamper::Kill),
-            Kind::Faults if at < begin || !can_fail => {}
-            Kind::Faults => {
-                let errors = errors::of(&call.name);
-                match extent {
-                    Extent::Full => errors.iter().for_each(|error| add(Tamper::Fail(error))),
-                    // Another one for the next call of this name.
-                    _ => errors
-                        .get(call.number % errors.len().max(1))
-                        .into_iter()
-                        .for_each(|error| add(Tamper::Fail(error))),
-                }
-                if errors::is_write(&call.name) {
-                    add(Tamper::Short);
-                }
-            }
-        }
-    }
-    steps
-}
-
-fn sampled(steps: Vec<Step>, extent: Extent) -> Vec<Step> {
-    let Extent::Sample(most) = extent else {
-        return steps;
+fn steps(row: &Row, scene: &Scene, calls: &[Seen], extent: Extent) -> Vec<Step> {
+    let steps = calls.iter().flat_map(|seen| {
+        let tampers = row.tampers(scene, seen, extent);
+        let step = |tamper| Step::One(seen.call.clone(), tamper);
+        tampers.into_iter().map(step)
+    });
+    let steps: Vec<_> = steps.collect();
+    let pace = match extent {
+        Extent::Sample(most) => steps.len().div_ceil(most.max(1)).max(1),
+        Extent::Quick | Extent::Full => 1,
     };
-    let pace = steps.len().div_ceil(most.max(1)).max(1);
     steps.into_iter().step_by(pace).collect()
 }
 
@@ -152,41 +111,99 @@ impl World {
     fn work(&mut self, queue: &Mutex<VecDeque<Step>>, report: &Mutex<&mut Report>) {
         loop {
             let step = lock(queue).pop_front();
-            let Some((call, tamper)) = step else { return };
-            let taken = catch_unwind(AssertUnwindSafe(|| self.step(&call, tamper)));
+            let Some(step) = step else { return };
+            let taken = self.attempt(|world| world.take(&step));
             let mut report = lock(report);
-            match tamper {
-                Tamper::Kill => report.kills += 1,
-                Tamper::Fail(_) | Tamper::Short => report.faults += 1,
+            match &step {
+                Step::One(_, Tamper::Signal(_)) | Step::Pair(..) => report.kills += 1,
+                Step::One(..) => report.faults += 1,
             }
             match taken {
-                Ok(fate) => {
-                    report.missed += usize::from(
-                        tamper == Tamper::Kill
-                            && fate != Fate::Killed
-                            && self.scene.whose == Whose::Command,
-                    );
-                }
-                Err(panic) => {
-                    // What it left must not spoil the next step.
-                    let _ = catch_unwind(AssertUnwindSafe(|| self.settle()));
-                    let why = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-                    report.failures.push(format!("{call}, {tamper:?}: {why}"));
-                }
+                Ok(Fate::Done) if step.is_kill() => report.missed += 1,
+                Ok(_) => {}
+                Err(why) => report.failures.push(format!("{step}: {why}")),
             }
         }
     }
 
-    fn step(&mut self, call: &Call, tamper: Tamper) -> Fate {
-        self.reset();
-        let answer = self.play(call, tamper);
-        let fate = self.fate(&answer, call, tamper);
-        self.judge(fate, &answer);
-        self.settle();
-        fate
+    /// Does something from a fresh start; why it failed, if it did.
+    fn attempt<T>(&mut self, work: impl FnOnce(&mut World) -> T) -> Result<T, String> {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            self.reset();
+            work(self)
+        }));
+        // What a failed step left must not spoil the next one.
+        let settled = catch_unwind(AssertUnwindSafe(|| self.settle()));
+        let why = |panic: Box<dyn std::any::Any + Send>| match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(panic) => panic
+                .downcast::<&str>()
+                .map_or("?".into(), |text| (*text).into()),
+        };
+        done.and_then(|value| settled.map(|()| value)).map_err(why)
+    }
+
+    fn take(&self, step: &Step) -> Fate {
+        match step {
+            Step::One(call, tamper) => {
+                let answer = self.play(call, *tamper);
+                let fate = self.fate(&answer, Mishap::Call(call, *tamper));
+                self.judge(fate, &answer);
+                fate
+            }
+            Step::Pair(first, second) => self.play_pair(first, second),
+        }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+impl Report {
+    fn new(scene: &Scene, calls: usize) -> Report {
+        Report {
+            scene: scene.name,
+            calls,
+            kills: 0,
+            faults: 0,
+            missed: 0,
+            failures: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
+/// One line.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<28}{:>5} calls{:>7} kills{:>7} faults{:>4} missed{:>4} failures{:>8.1} s",
+            self.scene,
+            self.calls,
+            self.kills,
+            self.faults,
+            self.missed,
+            self.failures.len(),
+            self.took.as_secs_f32()
+        )
+    }
+}
+
+impl Step {
+    fn is_kill(&self) -> bool {
+        matches!(self, Step::One(_, Tamper::Signal(_)) | Step::Pair(..))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::One(call, Tamper::Signal(signal)) => write!(f, "{signal} at {call}"),
+            Step::One(call, Tamper::Fail(error)) => write!(f, "{error} from {call}"),
+            Step::One(call, Tamper::Short) => write!(f, "a short {call}"),
+            Step::Pair(first, second) => write!(f, "killed at {first}, the next one at {second}"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

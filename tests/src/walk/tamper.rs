@@ -2,45 +2,59 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::scene::{Whose, World};
+use super::scene::Whose;
+use super::world::World;
 use crate::process::{self, eventually, is_alive, signal};
 use crate::strace::Call;
 use crate::{Answer, Running};
 
+/// A call that was seen.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) call: Call,
+    /// What it is about.
+    pub(super) on: On,
+    /// Whether the program had begun. What the loader does before is not its to answer for.
+    pub(super) has_begun: bool,
+}
+
+/// What a call is about, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum On {
+    /// An open folder.
+    Folder,
+    /// Standard output.
+    Stdout,
+    Else,
+}
+
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tamper {
-    /// The process is killed before it.
-    Kill,
+    /// The process gets this signal before it.
+    Signal(&'static str),
     /// It fails with this error.
     Fail(&'static str),
     /// It says that it has written one byte, and has written none.
     Short,
 }
 
+/// The signal that no process can do anything about.
+pub(super) const KILL: Tamper = Tamper::Signal("SIGKILL");
+
 impl Tamper {
     fn how(self) -> String {
         match self {
-            Tamper::Kill => "signal=SIGKILL".to_owned(),
+            Tamper::Signal(signal) => format!("signal={signal}"),
             Tamper::Fail(error) => format!("error={error}"),
             Tamper::Short => "retval=1".to_owned(),
         }
     }
-}
-
-/// A call that was seen.
-#[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) call: Call,
-    /// Closing a folder never fails, and the standard library relies on it.
-    pub(super) can_fail: bool,
 }
 
 /// How long anything may take that is waited for here.
@@ -53,10 +67,8 @@ impl World {
         let log = self.env.root().join("calls");
         let path = log.to_str().expect("a path that is text");
         self.traced(&["-o", path]).ok();
-        // A holder goes on until the port is released, and the tracer with it.
         self.settle();
-        let log = fs::read_to_string(log).expect("strace writes where it is told to");
-        seen(&log)
+        seen(&fs::read_to_string(log).expect("strace writes where it is told to"))
     }
 
     /// Plays the scene with one call tampered with.
@@ -72,12 +84,12 @@ impl World {
         match self.scene.whose {
             Whose::Command => {
                 let mut command = self.env.command("strace");
-                command.arg("-qq").args(options).args(["--", "portkeeper"]);
-                command.args(self.line().split_whitespace());
+                command.arg("-qq").args(options).arg("--");
+                command.args(self.words());
                 self.env.run(command)
             }
             Whose::Helper(failpoint) => {
-                let mut command = self.env.portkeeper(self.line());
+                let mut command = self.command();
                 command.env("PORTKEEPER_FAILPOINTS", format!("{failpoint}=stop"));
                 let running = self.env.start(command);
                 let helper = stopped_child(&running);
@@ -86,24 +98,29 @@ impl World {
                 running.end()
             }
             Whose::Holder => {
-                let holder = self.holder();
-                let _tracer = self.attach(holder, options);
-                self.env.pk(self.line())
+                let _tracer = self.attach(self.holder(), options);
+                self.env.run(self.command())
             }
         }
+    }
+
+    /// The scene's own command.
+    pub(super) fn command(&self) -> std::process::Command {
+        let words = self.words();
+        let mut command = self.env.command(&words[0]);
+        command.args(&words[1..]);
+        command
     }
 
     /// Watches a process from its next call on.
     fn attach(&self, pid: u32, options: &[&str]) -> Tracer {
         let mut command = self.env.command("strace");
-        command
-            .arg("-qq")
-            .args(options)
-            .args(["-p", &pid.to_string()]);
+        command.arg("-qq").args(options);
+        command.args(["-p", &pid.to_string()]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let tracer = process::spawn(&mut command).expect("it worked before");
+        let tracer = Tracer(process::spawn(&mut command).expect("it worked before"));
         eventually(PATIENCE, "strace watches", || is_traced(pid));
-        Tracer(tracer)
+        tracer
     }
 
     /// The process that holds the scene's port.
@@ -118,29 +135,22 @@ impl World {
     /// Releases all, and waits until nobody is left.
     pub(super) fn settle(&self) {
         self.env.pk("release --mine").ok();
-        if self.may_leave_processes() {
+        if self.scene.starts_processes() {
             eventually(PATIENCE, "nobody is left", || {
                 self.env.processes().is_empty()
             });
         }
     }
-
-    fn may_leave_processes(&self) -> bool {
-        ["hold", "run"].iter().any(|word| {
-            let lines = [Some(self.scene.line), self.scene.first];
-            lines.into_iter().flatten().any(|line| line.contains(word))
-        })
-    }
 }
 
-/// Ends with what it watches, or with this value.
+/// Lets go of what it watches, which then goes on, when this is dropped.
 struct Tracer(Child);
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // It lets go of what it watches, which goes on.
         signal(self.0.id(), Signal::TERM);
-        let _: io::Result<_> = self.0.wait();
+        // It has ended, or is about to.
+        let _ = self.0.wait();
     }
 }
 
@@ -158,8 +168,7 @@ fn stopped_child(command: &Running) -> u32 {
 }
 
 fn is_traced(pid: u32) -> bool {
-    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
-    let status = status.unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let tracer = status
         .lines()
         .find_map(|line| line.strip_prefix("TracerPid:"));
@@ -170,32 +179,41 @@ fn is_traced(pid: u32) -> bool {
 fn seen(log: &str) -> Vec<Seen> {
     let mut calls: Vec<Seen> = Vec::new();
     let mut folders = HashSet::new();
+    // One that was there before began long ago.
+    let mut has_begun = !log.starts_with("execve(");
     for line in log.lines() {
         let Some((name, rest)) = line.split_once('(') else {
             continue;
         };
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         // `+++ exited with 0 +++` and the like.
-        if !name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        if !name.bytes().all(of_name) {
             continue;
         }
-        let opened = line.rsplit_once(" = ").map_or("", |(_, answer)| answer);
-        let is_folder = match name {
-            "openat" if rest.contains("O_DIRECTORY") => !folders.insert(opened.to_owned()),
-            "openat" => folders.remove(opened),
-            "close" => rest
-                .split_once(')')
-                .is_some_and(|(it, _)| folders.remove(it)),
-            _ => false,
+        let argument = rest.split([',', ')']).next().unwrap_or_default();
+        let answer = line.rsplit_once(" = ").map_or("", |(_, answer)| answer);
+        let on = match name {
+            "write" if argument == "1" => On::Stdout,
+            _ if folders.contains(argument) => On::Folder,
+            _ => On::Else,
         };
+        match name {
+            "openat" if rest.contains("O_DIRECTORY") => drop(folders.insert(answer.to_owned())),
+            "openat" => drop(folders.remove(answer)),
+            "close" => drop(folders.remove(argument)),
+            _ => {}
+        }
         let number = calls.iter().filter(|seen| seen.call.name == name).count() + 1;
         let name = name.to_owned();
+        // The last thing that the runtime of the language does before `main`.
+        let begins = name == "sigaltstack" && number == 2;
+        let call = Call { name, number };
         calls.push(Seen {
-            call: Call { name, number },
-            can_fail: !is_folder,
+            call,
+            on,
+            has_begun,
         });
+        has_begun |= begins;
     }
     calls
 }

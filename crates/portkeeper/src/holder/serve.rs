@@ -179,15 +179,18 @@ impl Holder {
 
     /// Whether the entry is still there. The registry is only read when it was replaced.
     fn is_registered(&mut self) -> bool {
-        let Some(stamp) = self.registry.stamp_of(geteuid().as_raw()) else {
-            return false;
+        let stamp = match self.registry.stamp_of(geteuid().as_raw()) {
+            Ok(Some(stamp)) => stamp,
+            Ok(None) => return false,
+            // It can't be seen now; when it can, it will tell.
+            Err(_) => return true,
         };
         if self.seen == Some(stamp) {
             return true;
         }
         let here = Here::now();
         let Ok(snapshot) = self.registry.read(&here) else {
-            // It can't be read now; when it can, it will tell.
+            // Nor read.
             return true;
         };
         let is_mine = |entry: &Listed| match entry {

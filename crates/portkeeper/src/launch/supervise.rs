@@ -212,11 +212,14 @@ impl Supervisor {
                 match source {
                     Source::Program if said.contains(PollFlags::IN) => self.adopt()?,
                     Source::Program => self.desert(),
-                    Source::Children => self.reap()?,
+                    // What it is about is seen to below.
+                    Source::Children => {}
                     Source::Front => self.obey()?,
                     Source::Client => self.hear_plea(),
                 }
             }
+            // Also when nobody has said so: where there is no memory just then, that news is lost.
+            self.reap()?;
             self.look_at_the_clock()?;
         }
         failpoint!("supervising.over");
@@ -291,7 +294,7 @@ impl Supervisor {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or(TICK * 3600)
+            .unwrap_or(TICK * 60)
     }
 
     /// What the command says; when it has gone, the program ends.

@@ -290,7 +290,12 @@ fn what_killed_writers_left_is_swept_and_what_others_put_there_stays() {
 #[test]
 fn a_stamp_tells_of_a_change_by_anybody_and_of_ones_own() {
     let Some(world) = machine_wide() else { return };
-    let stamps = || (world.registry.stamp(), world.registry.stamp_of(0));
+    let stamps = || {
+        (
+            world.registry.stamp().unwrap(),
+            world.registry.stamp_of(0).unwrap(),
+        )
+    };
     world.insert(&of(0, 8080));
     let (all, own) = stamps();
     world.plant("61002.json", BOB, 1, &[of(BOB, 8081)]);

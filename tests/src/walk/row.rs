@@ -1,0 +1,177 @@
+//! Which of the promises are walked for: the rows of the table of faults, each a choice of what is
+//! done to which calls. Never decides what must hold.
+
+use super::errors;
+use super::scene::Scene;
+use super::tamper::{KILL, On, Seen, Tamper};
+
+/// A row: a kind of fault.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name, F for a fault and D for a figure that must be reached.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    fault: Fault,
+}
+
+#[derive(Debug, PartialEq)]
+enum Fault {
+    /// Killed before every call.
+    Killed,
+    /// Killed before every call of a command that writes files.
+    KilledWriting,
+    /// Told to end before every call.
+    Told,
+    /// Every call fails with every error that the kernel could give it.
+    All,
+    /// With one of these.
+    Errors(&'static [&'static str]),
+    /// With these, while bytes or names are looked up.
+    Reads(&'static [&'static str]),
+    /// With these, while a file is synced to the disk.
+    Sync(&'static [&'static str]),
+    /// With these, while a folder is.
+    SyncFolder(&'static [&'static str]),
+    /// With these, while a file is made.
+    Making(&'static [&'static str]),
+    /// Fewer bytes are written than were given.
+    Short,
+    /// The answer can't be printed.
+    Answer(&'static [&'static str]),
+}
+
+/// How much of a row is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every kill, and every call with one of its errors.
+    Quick,
+    /// So many steps in each scene, spread evenly over those of [`Extent::Quick`].
+    Sample(usize),
+    /// Every kill, every call with all of its errors, and every kill while a kill is recovered from.
+    Full,
+}
+
+/// All of them.
+pub const ROWS: &[Row] = &[
+    row("D2", "killed at every call", Fault::Killed),
+    row("D3", "every error at every call", Fault::All),
+    row("F01", "killed before there is a new file", Fault::Killed),
+    row("F02", "killed while it is written", Fault::Killed),
+    row("F03", "killed before it is renamed", Fault::Killed),
+    row("F04", "killed before the answer", Fault::Killed),
+    row(
+        "F05",
+        "killed while files are changed",
+        Fault::KilledWriting,
+    ),
+    row("F06", "no space", Fault::Errors(&["ENOSPC"])),
+    row("F07", "no inodes", Fault::Making(&["ENOSPC"])),
+    row("F08", "the quota is reached", Fault::Errors(&["EDQUOT"])),
+    row("F09", "read-only", Fault::Errors(&["EROFS"])),
+    row("F10", "not permitted", Fault::Errors(&["EACCES", "EPERM"])),
+    row("F11", "reading fails", Fault::Reads(&["EIO"])),
+    row("F12", "syncing a file fails", Fault::Sync(&["EIO"])),
+    row("F13", "syncing a folder fails", Fault::SyncFolder(&["EIO"])),
+    row(
+        "F14",
+        "no descriptors",
+        Fault::Errors(&["EMFILE", "ENFILE"]),
+    ),
+    row("F15", "no memory", Fault::Errors(&["ENOMEM", "ENOBUFS"])),
+    row("F16", "interrupted", Fault::Errors(&["EINTR"])),
+    row(
+        "F17",
+        "the file would be too large",
+        Fault::Errors(&["EFBIG"]),
+    ),
+    row("F18", "short writes", Fault::Short),
+    row("F44", "told to end at every call", Fault::Told),
+    row(
+        "F45",
+        "nobody reads",
+        Fault::Answer(&["EPIPE", "ENOSPC", "EIO"]),
+    ),
+];
+
+const fn row(name: &'static str, about: &'static str, fault: Fault) -> Row {
+    Row { name, about, fault }
+}
+
+impl Row {
+    /// The row of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Row> {
+        ROWS.iter().find(|row| row.name == name)
+    }
+
+    /// Whether what is killed is killed once more while the next command recovers.
+    pub(super) fn has_pairs(&self, extent: Extent) -> bool {
+        self.name == "D2" && extent == Extent::Full
+    }
+
+    /// What is done to a call of a scene.
+    pub(super) fn tampers(&self, scene: &Scene, seen: &Seen, extent: Extent) -> Vec<Tamper> {
+        let name = seen.call.name.as_str();
+        let possible = match seen.can_fail(scene) {
+            true => errors::of(name),
+            false => &[],
+        };
+        let some = |wanted: &[&str]| {
+            let wanted = possible.iter().filter(|error| wanted.contains(error));
+            wanted.map(|error| Tamper::Fail(error)).collect()
+        };
+        let fails = |is_meant: bool, wanted: &[&str]| match is_meant {
+            true => some(wanted),
+            false => Vec::new(),
+        };
+        match &self.fault {
+            Fault::KilledWriting if scene.files().is_empty() => Vec::new(),
+            Fault::Killed | Fault::KilledWriting => vec![KILL],
+            Fault::Told => vec![Tamper::Signal("SIGINT"), Tamper::Signal("SIGTERM")],
+            Fault::All => {
+                let mut all = match extent {
+                    Extent::Full => some(possible),
+                    // Another one for the next call of this name.
+                    _ if possible.is_empty() => Vec::new(),
+                    _ => vec![Tamper::Fail(possible[seen.call.number % possible.len()])],
+                };
+                all.extend(seen.may_be_short().then_some(Tamper::Short));
+                all
+            }
+            Fault::Errors(wanted) => some(wanted),
+            Fault::Reads(wanted) => fails(errors::is_read(name), wanted),
+            Fault::Sync(wanted) => fails(name.ends_with("sync") && seen.on == On::Else, wanted),
+            Fault::SyncFolder(wanted) => {
+                fails(name.ends_with("sync") && seen.on == On::Folder, wanted)
+            }
+            Fault::Making(wanted) => {
+                fails(name.starts_with("open") || name.starts_with("mk"), wanted)
+            }
+            Fault::Short => seen
+                .may_be_short()
+                .then_some(Tamper::Short)
+                .into_iter()
+                .collect(),
+            Fault::Answer(errors) if seen.on == On::Stdout => {
+                errors.iter().map(|error| Tamper::Fail(error)).collect()
+            }
+            Fault::Answer(_) => Vec::new(),
+        }
+    }
+}
+
+impl Seen {
+    fn can_fail(&self, scene: &Scene) -> bool {
+        let is_closed = self.call.name == "close";
+        // strace does not close then. One who waits for the end of a stream that it has itself would
+        // wait for ever, which the kernel, that always closes, does to nobody. And closing a folder
+        // never fails, which the standard library relies on.
+        let is_a_lie = is_closed && (scene.starts_processes() || self.on == On::Folder);
+        self.has_begun && !is_a_lie
+    }
+
+    fn may_be_short(&self) -> bool {
+        self.has_begun && errors::is_write(&self.call.name)
+    }
+}
