@@ -61,9 +61,11 @@ impl World {
             return Fate::Killed;
         };
         if code == 0 {
-            return match is_short && !self.is_understood(answer) {
-                true => Fate::Unheard,
-                false => Fate::Done,
+            return match mishap {
+                // What it had started.
+                Mishap::Killed => Fate::Killed,
+                _ if is_short && !self.is_understood(answer) => Fate::Unheard,
+                _ => Fate::Done,
             };
         }
         if let Mishap::Call(call, Tamper::Fail("EINTR")) = mishap {

@@ -19,8 +19,13 @@ pub struct Row {
 enum Fault {
     /// Killed before every call.
     Killed,
-    /// Killed before every call of a command that writes files.
-    KilledWriting,
+    /// Killed before these calls, of a command that writes files where that is asked for.
+    KilledAt {
+        calls: &'static [&'static str],
+        writes_files: bool,
+    },
+    /// Killed before it prints its answer.
+    KilledAnswering,
     /// Told to end before every call.
     Told,
     /// Every call fails with every error that the kernel could give it.
@@ -56,14 +61,29 @@ pub enum Extent {
 pub const ROWS: &[Row] = &[
     row("D2", "killed at every call", Fault::Killed),
     row("D3", "every error at every call", Fault::All),
-    row("F01", "killed before there is a new file", Fault::Killed),
-    row("F02", "killed while it is written", Fault::Killed),
-    row("F03", "killed before it is renamed", Fault::Killed),
-    row("F04", "killed before the answer", Fault::Killed),
+    row(
+        "F01",
+        "killed before there is a new file",
+        killed_at(&["openat", "mkdirat"]),
+    ),
+    row(
+        "F02",
+        "killed while it is written",
+        killed_at(&["write", "pwrite64", "fchmod", "fchown", "fsetxattr"]),
+    ),
+    row(
+        "F03",
+        "killed before it is renamed",
+        killed_at(&["renameat", "renameat2"]),
+    ),
+    row("F04", "killed before the answer", Fault::KilledAnswering),
     row(
         "F05",
         "killed while files are changed",
-        Fault::KilledWriting,
+        Fault::KilledAt {
+            calls: &["fsync", "renameat", "renameat2", "unlinkat"],
+            writes_files: true,
+        },
     ),
     row("F06", "no space", Fault::Errors(&["ENOSPC"])),
     row("F07", "no inodes", Fault::Making(&["ENOSPC"])),
@@ -93,6 +113,13 @@ pub const ROWS: &[Row] = &[
         Fault::Answer(&["EPIPE", "ENOSPC", "EIO"]),
     ),
 ];
+
+const fn killed_at(calls: &'static [&'static str]) -> Fault {
+    Fault::KilledAt {
+        calls,
+        writes_files: false,
+    }
+}
 
 const fn row(name: &'static str, about: &'static str, fault: Fault) -> Row {
     Row { name, about, fault }
@@ -126,8 +153,16 @@ impl Row {
             false => Vec::new(),
         };
         match &self.fault {
-            Fault::KilledWriting if scene.files().is_empty() => Vec::new(),
-            Fault::Killed | Fault::KilledWriting => vec![KILL],
+            Fault::Killed => vec![KILL],
+            Fault::KilledAt {
+                calls,
+                writes_files,
+            } => {
+                let is_meant = calls.contains(&name) && seen.has_begun;
+                let is_of_files = !writes_files || !scene.files().is_empty();
+                Vec::from_iter((is_meant && is_of_files).then_some(KILL))
+            }
+            Fault::KilledAnswering => Vec::from_iter((seen.on == On::Stdout).then_some(KILL)),
             Fault::Told => vec![Tamper::Signal("SIGINT"), Tamper::Signal("SIGTERM")],
             Fault::All => {
                 let mut all = match extent {
@@ -148,11 +183,7 @@ impl Row {
             Fault::Making(wanted) => {
                 fails(name.starts_with("open") || name.starts_with("mk"), wanted)
             }
-            Fault::Short => seen
-                .may_be_short()
-                .then_some(Tamper::Short)
-                .into_iter()
-                .collect(),
+            Fault::Short => Vec::from_iter(seen.may_be_short().then_some(Tamper::Short)),
             Fault::Answer(errors) if seen.on == On::Stdout => {
                 errors.iter().map(|error| Tamper::Fail(error)).collect()
             }

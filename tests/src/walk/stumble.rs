@@ -22,9 +22,10 @@ pub struct Passed {
 /// A failpoint that was passed: its name, and for the how many-th time in its process.
 type Place = (String, usize);
 
-/// Walks over the failpoints of a scene; `None`, with a word about it, where that cannot be.
+/// Walks over the failpoints of a scene, but for those of these names; `None`, with a word about it,
+/// where that cannot be.
 #[must_use]
-pub fn stumble(scene: &'static Scene) -> Option<Passed> {
+pub fn stumble(scene: &'static Scene, but: &BTreeSet<String>) -> Option<Passed> {
     let begun = Instant::now();
     let mut world = World::stumbling(scene)?;
     world.reset();
@@ -34,7 +35,8 @@ pub fn stumble(scene: &'static Scene) -> Option<Passed> {
     let mut report = Report::new(scene, places.len());
     let mut names: BTreeSet<String> = places.keys().map(|(name, _)| name.clone()).collect();
     drop(answer);
-    for ((name, number), can_answer) in &places {
+    let meant = places.iter().filter(|((name, _), _)| !but.contains(name));
+    for ((name, number), can_answer) in meant {
         let mut mishaps = vec![("kill", Mishap::Killed)];
         if *can_answer {
             mishaps.push(("return(EIO)", Mishap::Refused));

@@ -200,6 +200,10 @@ fn seen(log: &str) -> Vec<Seen> {
         match name {
             "openat" if rest.contains("O_DIRECTORY") => drop(folders.insert(answer.to_owned())),
             "openat" => drop(folders.remove(answer)),
+            // Both are folders, however they were opened.
+            "renameat" | "renameat2" => {
+                folders.extend(rest.split(", ").step_by(2).take(2).map(str::to_owned));
+            }
             "close" => drop(folders.remove(argument)),
             _ => {}
         }

@@ -4,9 +4,11 @@
 mod alive;
 pub(crate) mod clocks;
 mod documents;
+mod failpoints;
 mod locks;
 mod paths;
 mod ports;
+mod walk;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

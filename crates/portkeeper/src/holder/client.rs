@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use pk_core::handoff::pass;
 use pk_core::process::About;
@@ -26,6 +27,9 @@ use crate::keeper::Force;
 
 /// How long a holder may take to let go and end.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long between two looks at a lock that is about to be free.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// How long a supervisor may take: its program is asked to end, and killed after 5 s.
 const PATIENCE_WITH_PROGRAM: Duration = Duration::from_secs(8);
@@ -51,7 +55,10 @@ pub(crate) fn release(
         .map(|process| process.descriptor(machine))
     {
         Some(Ok(descriptor)) => Some(descriptor),
-        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound && !is_kept() => return Ok(()),
+        // Killed while it took the port, it leaves a holder that is about to notice.
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound && !is_kept_long(&is_kept) => {
+            return Ok(());
+        }
         _ => None,
     };
     let id = reservation.id.clone();
@@ -75,6 +82,18 @@ pub(crate) fn release(
         (_, Some(process), _) if ended(&process, Duration::ZERO) && !is_kept() => Ok(()),
         _ => Err(silent()),
     }
+}
+
+/// Whether what a process that has gone kept is kept by others for longer than [`PATIENCE`].
+fn is_kept_long(is_kept: &impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while is_kept() {
+        if begun.elapsed() >= PATIENCE {
+            return true;
+        }
+        thread::sleep(GLANCE);
+    }
+    false
 }
 
 /// Whether a process is the keeper of a reservation: it has the rights of that user, and the liveness

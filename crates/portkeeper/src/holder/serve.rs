@@ -177,7 +177,7 @@ impl Holder {
             || !self.is_registered()
     }
 
-    /// Whether the entry is still there. The registry is only read when it was replaced.
+    /// Whether the entry is still there and this process'. The registry is only read when it was replaced.
     fn is_registered(&mut self) -> bool {
         let stamp = match self.registry.stamp_of(geteuid().as_raw()) {
             Ok(Some(stamp)) => stamp,
@@ -193,8 +193,13 @@ impl Holder {
             // Nor read.
             return true;
         };
+        // With another control socket it is that of whoever has taken the port, and died before this
+        // process heard of it.
+        let control = self.orders.control();
         let is_mine = |entry: &Listed| match entry {
-            Listed::Sound { reservation, .. } => reservation.id == self.orders.id,
+            Listed::Sound { reservation, .. } => {
+                reservation.id == self.orders.id && reservation.control.as_ref() == Some(&control)
+            }
             Listed::Damaged { .. } => false,
         };
         let found = snapshot.entries.iter().any(is_mine) || !snapshot.warnings.is_empty();
