@@ -53,19 +53,27 @@ impl TestEnv {
     /// # Panics
     /// `PK_BIN` is unset, or the temporary folder cannot be written.
     pub fn new() -> TestEnv {
-        TestEnv::of(User::Ourselves)
+        TestEnv::within(&std::env::temp_dir())
+    }
+
+    /// A new world below this folder, for the user who runs the tests.
+    ///
+    /// # Panics
+    /// `PK_BIN` is unset, or the folder cannot be written.
+    pub fn within(folder: &Path) -> TestEnv {
+        TestEnv::of(User::Ourselves, folder)
     }
 
     /// A new world for a user without rights; `None`, with a word about it, where the tests do not
     /// run as root or `setpriv` is missing.
     pub fn plain_user() -> Option<TestEnv> {
-        can_have_users().then(|| TestEnv::of(User::Plain(PLAIN_USER)))
+        can_have_users().then(|| TestEnv::of(User::Plain(PLAIN_USER), &std::env::temp_dir()))
     }
 
     /// A new world for a user that shares a registry with others: the one that is named, or a
     /// machine-wide one.
     pub(crate) fn sharing(user: User, registry: Option<&Path>, machine_dir: &Path) -> TestEnv {
-        let mut env = TestEnv::of(user);
+        let mut env = TestEnv::of(user, &std::env::temp_dir());
         env.registry = registry.map(Path::to_owned);
         env.machine_dir = machine_dir.to_owned();
         env
@@ -83,9 +91,10 @@ impl TestEnv {
         Some(env)
     }
 
-    fn of(user: User) -> TestEnv {
+    fn of(user: User, folder: &Path) -> TestEnv {
         let program = program();
-        let root = tempfile::Builder::new().prefix("pk-").tempdir().unwrap();
+        let root = tempfile::Builder::new().prefix("pk-").tempdir_in(folder);
+        let root = root.unwrap();
         let mut env = TestEnv {
             program,
             user,

@@ -7,6 +7,19 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use cargo_metadata::{Message, Metadata, MetadataCommand};
 
+/// A binary of the workspace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binary {
+    pub(crate) package: &'static str,
+    pub(crate) name: &'static str,
+}
+
+/// The program that users run.
+pub(crate) const PROGRAM: Binary = Binary {
+    package: "pk-cli",
+    name: "portkeeper",
+};
+
 /// The cargo that started this process, else the one on `PATH`.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -45,28 +58,49 @@ pub(crate) fn workspace() -> Result<Metadata, cargo_metadata::Error> {
     MetadataCommand::new().no_deps().exec()
 }
 
-/// Builds the program, with these options, and asks cargo where it lies, which depends on the target folder and on the
-/// target; when it does not build, which cargo has then explained, gives back cargo's exit code.
+/// Builds the program, with these options, and gives back where it lies; when it does not build, which
+/// cargo has then explained, cargo's exit code.
 ///
 /// # Errors
 /// cargo could not be started, or says nothing that makes sense.
 pub(crate) fn build(options: &[&str]) -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
-    let mut build = command(&["build", "--package", "pk-cli", "--bin", "portkeeper"])
+    Ok(binaries(&[PROGRAM], options)?.map(|[program]| program))
+}
+
+/// Builds these binaries at once, with these options, and asks cargo where they lie, which depends on
+/// the target folder and on the target; otherwise as [`build`].
+///
+/// # Errors
+/// As there.
+pub(crate) fn binaries<const N: usize>(
+    wanted: &[Binary; N],
+    options: &[&str],
+) -> Result<Result<[PathBuf; N], ExitCode>, Box<dyn Error>> {
+    let mut build = command(&["build"]);
+    for Binary { package, name } in wanted {
+        build.args(["--package", package, "--bin", name]);
+    }
+    build
         .args(options)
-        .arg("--message-format=json-render-diagnostics")
-        .stdout(Stdio::piped())
-        .spawn()?;
+        .arg("--message-format=json-render-diagnostics");
+    let mut build = build.stdout(Stdio::piped()).spawn()?;
     let stdout = build.stdout.take().ok_or("cargo has no standard output")?;
-    let mut program = None;
+    let mut paths = [const { None }; N];
     for message in Message::parse_stream(BufReader::new(stdout)) {
         if let Message::CompilerArtifact(artifact) = message? {
-            program = artifact.executable.or(program);
+            let at = wanted.iter().position(|it| it.name == artifact.target.name);
+            if let (Some(at), Some(path)) = (at, artifact.executable) {
+                paths[at] = Some(PathBuf::from(path));
+            }
         }
     }
     let status = build.wait()?;
-    match program {
-        Some(program) if status.success() => Ok(Ok(program.into())),
-        _ if status.success() => Err("cargo names no program that it built".into()),
-        _ => Ok(Err(code(status))),
+    if !status.success() {
+        return Ok(Err(code(status)));
     }
+    let paths: Vec<PathBuf> = paths.into_iter().flatten().collect();
+    let paths = paths
+        .try_into()
+        .map_err(|_| "cargo does not name all that it built")?;
+    Ok(Ok(paths))
 }

@@ -3,14 +3,15 @@
 
 use std::process::ExitCode;
 
+use crate::torture::{self, Torture};
 use crate::{Outcome, cargo, failpoints, test, tidy};
 
 /// A check: its name and how to run it.
 type Step = (&'static str, fn() -> Outcome);
 
-/// Runs all checks, the tests last unless `skip_test`.
+/// Runs all checks, last those that run the program unless `skip_test`.
 pub(crate) fn run(skip_test: bool) -> Outcome {
-    let steps: [Step; 6] = [
+    let steps: [Step; 7] = [
         ("fmt", || component("fmt", &["--all", "--check"])),
         ("clippy", || {
             component(
@@ -22,9 +23,10 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         ("tidy", tidy::run),
         ("failpoints", failpoints::check),
         ("test", || test::run(&[], &[])),
+        ("torture", || torture::run(&Torture::quick())),
     ];
     for (name, step) in steps {
-        if skip_test && name == "test" {
+        if skip_test && matches!(name, "test" | "torture") {
             continue;
         }
         eprintln!("ci: {name}");

@@ -14,6 +14,7 @@ mod failpoints;
 mod python;
 mod test;
 mod tidy;
+mod torture;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -51,6 +52,8 @@ enum Chore {
         #[arg(long, default_value_t = 1_000)]
         rounds: u32,
     },
+    /// Try the faults and attacks of docs/testing.md on the program, with real processes
+    Torture(torture::Torture),
     /// Build the Python package as a wheel that installs without a compiler, and print its path
     Wheel {
         /// The folder for it; `wheels` in the target folder where none is given
@@ -59,9 +62,9 @@ enum Chore {
     },
     /// Check the house rules: layers, homes of packages, shape of files
     Tidy,
-    /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test
+    /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test, torture --quick
     Ci {
-        /// Leave out the tests
+        /// Leave out what runs the program: test and torture
         #[arg(long)]
         skip_test: bool,
     },
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Test { packages, args } => test::run(&packages, &args),
         Chore::Bench { suite, rounds } => bench::run(suite, rounds),
+        Chore::Torture(asked) => torture::run(&asked),
         Chore::Wheel { out } => python::wheel(out),
         Chore::Tidy => tidy::run(),
         Chore::Ci { skip_test } => ci::run(skip_test),

@@ -95,7 +95,12 @@ impl<'t> Attempt<'t> {
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.mark(Phase::Committed)
         {
-            return Err(self.undo(&steps, error));
+            // The disk has filled up, say. To put files back would take room as well; to remove the
+            // journal takes none, and says the same.
+            debug!(%error, "the journal is closed without a word");
+            if journal.close().is_err() {
+                return Err(self.undo(&steps, error));
+            }
         }
         failpoint!("config.committed");
         self.finish(&steps);
@@ -160,7 +165,7 @@ impl<'t> Attempt<'t> {
     /// Tidies up. All files are new, whatever goes wrong here.
     fn finish(self, steps: &[Step<'_>]) {
         let state = self.state;
-        self.journal.map(Journal::close).into_iter().for_each(tidy);
+        self.journal.iter().map(Journal::close).for_each(tidy);
         failpoint!("config.closed");
         let fresh: Vec<PathBuf> = steps
             .iter()
@@ -190,7 +195,7 @@ impl<'t> Attempt<'t> {
                 source: Box::new(error),
             };
         }
-        if let Some(Err(closing)) = self.journal.map(Journal::close) {
+        if let Some(Err(closing)) = self.journal.as_ref().map(Journal::close) {
             debug!(%closing, "the journal is left for the next change to close");
         }
         error

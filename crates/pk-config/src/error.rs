@@ -119,12 +119,9 @@ impl Error {
         match self {
             Error::File(error) => kind_of_file(error),
             Error::Edit { source, .. } => kind_of_edit(source),
-            Error::State(folder::Error::Io { source, .. }) => match kind_of_io(source) {
-                // Where nothing can be kept is a question of the settings.
-                ErrorKind::Io if source.kind() != io::ErrorKind::StorageFull => {
-                    ErrorKind::Permission
-                }
-                kind => kind,
+            Error::State(folder::Error::Io { source, .. }) => match is_of_settings(source) {
+                true => ErrorKind::Permission,
+                false => ErrorKind::Io,
             },
             Error::ReadOnly { .. }
             | Error::StateShared { .. }
@@ -183,10 +180,51 @@ fn kind_of_io(error: &io::Error) -> ErrorKind {
     }
 }
 
+/// Whether a folder can't be used as things are set up, which is no failure of the disk.
+fn is_of_settings(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::AlreadyExists
+            | Kind::InvalidFilename
+    )
+}
+
 fn list(paths: &[PathBuf]) -> String {
     let names: Vec<_> = paths
         .iter()
         .map(|path| path.display().to_string())
         .collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_folder_that_fails_is_not_one_that_is_forbidden() {
+        let check = |errno, expect| {
+            let source = io::Error::from_raw_os_error(errno);
+            let (action, path) = ("open", "/state".into());
+            let error = Error::State(folder::Error::Io {
+                action,
+                path,
+                source,
+            });
+            assert_eq!(error.kind(), expect, "{error:?}");
+        };
+        let [eio, enospc, emfile] = [5, 28, 24];
+        for failure in [eio, enospc, emfile] {
+            check(failure, ErrorKind::Io);
+        }
+        let [eacces, erofs, enotdir] = [13, 30, 20];
+        for setting in [eacces, erofs, enotdir] {
+            check(setting, ErrorKind::Permission);
+        }
+    }
 }

@@ -151,21 +151,16 @@ impl Journal {
         State::write(&self.folder, &self.name, &bytes)
     }
 
-    /// Removes it, with the copies that were kept for it alone.
-    pub(crate) fn close(self) -> Result<(), Error> {
+    /// Removes it, and then the copies that were kept for it alone, without which nobody could do what
+    /// it says; all may be gone already.
+    pub(crate) fn close(&self) -> Result<(), Error> {
         let path = self.path();
-        for old in self
-            .page
-            .entries
-            .iter()
-            .filter_map(|entry| entry.old.as_ref())
-        {
-            let copy = old.copy();
-            if copy.parent() == path.parent() {
-                remove(&copy)?;
-            }
-        }
-        remove(&path)
+        remove(&path)?;
+        let entries = self.page.entries.iter();
+        let copies = entries.filter_map(|entry| Some(entry.old.as_ref()?.copy()));
+        copies
+            .filter(|copy| copy.parent() == path.parent())
+            .try_for_each(|copy| remove(&copy))
     }
 }
 

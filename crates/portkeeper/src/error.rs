@@ -153,8 +153,10 @@ pub enum Error {
     Config(#[from] pk_config::Error),
     /// A step failed, and what was done before could not be undone.
     #[error(
-        "{cause}; ports {} stay reserved, because that could not be undone: {undo}",
-        list(ports)
+        "{}; ports {} stay reserved, because that could not be undone: {}",
+        told(cause),
+        list(ports),
+        told(undo)
     )]
     NotUndone {
         /// What failed first.
@@ -402,4 +404,38 @@ fn at(host: Option<Host>) -> String {
 pub(crate) fn list(ports: &[Port]) -> String {
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
     ports.join(", ")
+}
+
+/// An error and what caused it, where two have to be told of at once and neither can be the source.
+fn told(error: &Error) -> String {
+    use std::error::Error as _;
+    let (mut told, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_undone_tells_both_reasons() {
+        let failed = |action, reason: &str| {
+            Box::new(Error::Io {
+                action,
+                source: io::Error::other(reason),
+            })
+        };
+        let error = Error::NotUndone {
+            cause: failed("write", "no space"),
+            ports: vec![Port::new(8080).unwrap()],
+            undo: failed("release", "read-only"),
+        };
+        let expect = "cannot write: no space; ports 8080 stay reserved, because that could not be \
+                      undone: cannot release: read-only";
+        assert_eq!(error.to_string(), expect);
+    }
 }
