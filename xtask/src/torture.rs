@@ -2,8 +2,8 @@
 //! that torture it loose on it, with its path in `PK_BIN`. Never knows what a row tries.
 //!
 //! Each of these programs is a binary of pk-tests and speaks the same language: `--list` prints its
-//! rows, one a line, the name first; `[--quick|--full] [--seconds N] [--seed N] [ROW…]` runs them,
-//! prints a line for each, and ends with 1 if one failed.
+//! rows, one a line, the name first; `[--quick|--full] [ROW…]` runs them and ends with 1 if one failed.
+//! The first of them throws dice, and understands `[--seconds N] [--seed N]` as well.
 
 use std::error::Error;
 use std::path::Path;
@@ -11,11 +11,11 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::Outcome;
 use crate::cargo::{self, Binary};
+use crate::{Outcome, failpoints};
 
 /// The program, and those that torture it.
-const BINARIES: [Binary; 2] = [cargo::PROGRAM, torturer("torture")];
+const BINARIES: [Binary; 3] = [cargo::PROGRAM, torturer("torture"), torturer("walk")];
 
 /// Which rows, and how much of them.
 #[derive(Debug, Clone, Default, Args)]
@@ -50,10 +50,17 @@ impl Torture {
     }
 
     /// What every program is told; the rows are not among it.
-    fn options(&self) -> Vec<String> {
+    fn extent(&self) -> Option<&'static str> {
+        match self {
+            Torture { quick: true, .. } => Some("--quick"),
+            Torture { full: true, .. } => Some("--full"),
+            _ => None,
+        }
+    }
+
+    /// What one is told that throws dice.
+    fn dice(&self) -> Vec<String> {
         let mut options = Vec::new();
-        options.extend(self.quick.then(|| "--quick".into()));
-        options.extend(self.full.then(|| "--full".into()));
         let numbers = [("--seconds", self.seconds), ("--seed", self.seed)];
         for (name, number) in numbers {
             options.extend(
@@ -90,6 +97,10 @@ pub(crate) fn run(asked: &Torture) -> Outcome {
     if let Some(unknown) = asked.rows.iter().find(is_unknown) {
         return Err(format!("{unknown} is no row; --list names them").into());
     }
+    let stumbling = match failpoints::build()? {
+        Ok(path) => path,
+        Err(code) => return Ok(code),
+    };
     let mut outcome = ExitCode::SUCCESS;
     for (torturer, list) in torturers.iter().zip(&lists) {
         let rows: Vec<_> = asked.rows.iter().filter(|row| knows(list, row)).collect();
@@ -97,10 +108,14 @@ pub(crate) fn run(asked: &Torture) -> Outcome {
             continue;
         }
         let mut command = Command::new(torturer);
+        command.args(asked.extent());
+        if torturer.ends_with(BINARIES[1].name) {
+            command.args(asked.dice());
+        }
         command
-            .args(asked.options())
             .args(rows)
-            .env("PK_BIN", &program);
+            .env("PK_BIN", &program)
+            .env("PK_FAILPOINTS", &stumbling);
         let code = cargo::run(&mut command)?;
         if code != ExitCode::SUCCESS {
             outcome = code;

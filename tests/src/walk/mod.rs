@@ -43,8 +43,9 @@ pub struct Report {
     pub kills: usize,
     /// How many times a call failed.
     pub faults: usize,
-    /// How many kills never came to the call that was meant.
-    pub missed: usize,
+    /// How many of these the command outlived, and was done: those of a process that it had started,
+    /// and errors of what it can do without.
+    pub outlived: usize,
     /// What was wrong, a step each.
     pub failures: Vec<String>,
     /// How long it took.
@@ -101,7 +102,7 @@ fn steps(row: &Row, scene: &Scene, calls: &[Seen], extent: Extent) -> Vec<Step> 
     let steps: Vec<_> = steps.collect();
     let pace = match extent {
         Extent::Sample(most) => steps.len().div_ceil(most.max(1)).max(1),
-        Extent::Quick | Extent::Full => 1,
+        Extent::Usual | Extent::Full => 1,
     };
     steps.into_iter().step_by(pace).collect()
 }
@@ -119,7 +120,7 @@ impl World {
                 Step::One(..) => report.faults += 1,
             }
             match taken {
-                Ok(Fate::Done) if step.is_kill() => report.missed += 1,
+                Ok(Fate::Done) if step.is_kill() => report.outlived += 1,
                 Ok(_) => {}
                 Err(why) => report.failures.push(format!("{step}: {why}")),
             }
@@ -163,7 +164,7 @@ impl Report {
             calls,
             kills: 0,
             faults: 0,
-            missed: 0,
+            outlived: 0,
             failures: Vec::new(),
             took: Duration::ZERO,
         }
@@ -175,12 +176,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<28}{:>5} calls{:>7} kills{:>7} faults{:>4} missed{:>4} failures{:>8.1} s",
+            "{:<28}{:>5} calls{:>7} kills{:>7} faults{:>4} outlived{:>4} failures{:>8.1} s",
             self.scene,
             self.calls,
             self.kills,
             self.faults,
-            self.missed,
+            self.outlived,
             self.failures.len(),
             self.took.as_secs_f32()
         )

@@ -49,66 +49,66 @@ enum Fault {
 /// How much of a row is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Every kill, and every call with one of its errors.
-    Quick,
-    /// So many steps in each scene, spread evenly over those of [`Extent::Quick`].
+    /// So many steps in each scene, spread evenly over those of [`Extent::Usual`].
     Sample(usize),
+    /// Every kill, and every call with one of its errors.
+    Usual,
     /// Every kill, every call with all of its errors, and every kill while a kill is recovered from.
     Full,
 }
 
 /// All of them.
 pub const ROWS: &[Row] = &[
-    row("D2", "killed at every call", Fault::Killed),
-    row("D3", "every error at every call", Fault::All),
+    row("d2", "killed at every call", Fault::Killed),
+    row("d3", "every error at every call", Fault::All),
     row(
-        "F01",
+        "f01",
         "killed before there is a new file",
         killed_at(&["openat", "mkdirat"]),
     ),
     row(
-        "F02",
+        "f02",
         "killed while it is written",
         killed_at(&["write", "pwrite64", "fchmod", "fchown", "fsetxattr"]),
     ),
     row(
-        "F03",
+        "f03",
         "killed before it is renamed",
         killed_at(&["renameat", "renameat2"]),
     ),
-    row("F04", "killed before the answer", Fault::KilledAnswering),
+    row("f04", "killed before the answer", Fault::KilledAnswering),
     row(
-        "F05",
+        "f05",
         "killed while files are changed",
         Fault::KilledAt {
             calls: &["fsync", "renameat", "renameat2", "unlinkat"],
             writes_files: true,
         },
     ),
-    row("F06", "no space", Fault::Errors(&["ENOSPC"])),
-    row("F07", "no inodes", Fault::Making(&["ENOSPC"])),
-    row("F08", "the quota is reached", Fault::Errors(&["EDQUOT"])),
-    row("F09", "read-only", Fault::Errors(&["EROFS"])),
-    row("F10", "not permitted", Fault::Errors(&["EACCES", "EPERM"])),
-    row("F11", "reading fails", Fault::Reads(&["EIO"])),
-    row("F12", "syncing a file fails", Fault::Sync(&["EIO"])),
-    row("F13", "syncing a folder fails", Fault::SyncFolder(&["EIO"])),
+    row("f06", "no space", Fault::Errors(&["ENOSPC"])),
+    row("f07", "no inodes", Fault::Making(&["ENOSPC"])),
+    row("f08", "the quota is reached", Fault::Errors(&["EDQUOT"])),
+    row("f09", "read-only", Fault::Errors(&["EROFS"])),
+    row("f10", "not permitted", Fault::Errors(&["EACCES", "EPERM"])),
+    row("f11", "reading fails", Fault::Reads(&["EIO"])),
+    row("f12", "syncing a file fails", Fault::Sync(&["EIO"])),
+    row("f13", "syncing a folder fails", Fault::SyncFolder(&["EIO"])),
     row(
-        "F14",
+        "f14",
         "no descriptors",
         Fault::Errors(&["EMFILE", "ENFILE"]),
     ),
-    row("F15", "no memory", Fault::Errors(&["ENOMEM", "ENOBUFS"])),
-    row("F16", "interrupted", Fault::Errors(&["EINTR"])),
+    row("f15", "no memory", Fault::Errors(&["ENOMEM", "ENOBUFS"])),
+    row("f16", "interrupted", Fault::Errors(&["EINTR"])),
     row(
-        "F17",
+        "f17",
         "the file would be too large",
         Fault::Errors(&["EFBIG"]),
     ),
-    row("F18", "short writes", Fault::Short),
-    row("F44", "told to end at every call", Fault::Told),
+    row("f18", "short writes", Fault::Short),
+    row("f44", "told to end at every call", Fault::Told),
     row(
-        "F45",
+        "f45",
         "nobody reads",
         Fault::Answer(&["EPIPE", "ENOSPC", "EIO"]),
     ),
@@ -134,7 +134,7 @@ impl Row {
 
     /// Whether what is killed is killed once more while the next command recovers.
     pub(super) fn has_pairs(&self, extent: Extent) -> bool {
-        self.name == "D2" && extent == Extent::Full
+        self.name == "d2" && extent == Extent::Full
     }
 
     /// What is done to a call of a scene.

@@ -56,7 +56,7 @@ pub fn stumble(scene: &'static Scene, but: &BTreeSet<String>) -> Option<Passed> 
                 _ => report.kills += 1,
             }
             match taken {
-                Ok(Fate::Done) if mishap == Mishap::Refused => report.missed += 1,
+                Ok(Fate::Done) if mishap == Mishap::Refused => report.outlived += 1,
                 Ok(_) => {}
                 Err(why) => report.failures.push(format!("{rule}: {why}")),
             }

@@ -1,5 +1,5 @@
 //! Slices of the walk over the system calls, a row of the table of faults each. The whole walk is
-//! `cargo xtask walk`.
+//! `cargo xtask torture`.
 
 use pk_tests::walk::{Extent, Row, SCENES, walk};
 
@@ -30,100 +30,100 @@ fn check(row: &str) {
 
 #[test]
 fn f01_killed_before_there_is_a_new_file() {
-    check("F01");
+    check("f01");
 }
 
 #[test]
 fn f02_killed_while_it_is_written() {
-    check("F02");
+    check("f02");
 }
 
 #[test]
 fn f03_killed_before_it_is_renamed() {
-    check("F03");
+    check("f03");
 }
 
 #[test]
 fn f04_killed_before_the_answer() {
-    check("F04");
+    check("f04");
 }
 
 #[test]
 fn f05_killed_while_files_are_changed() {
-    check("F05");
+    check("f05");
 }
 
 #[test]
 fn f06_no_space_is_left() {
-    check("F06");
+    check("f06");
 }
 
 #[test]
 fn f07_no_inodes_are_left() {
-    check("F07");
+    check("f07");
 }
 
 #[test]
 fn f08_the_quota_is_reached() {
-    check("F08");
+    check("f08");
 }
 
 #[test]
 fn f09_the_disk_is_read_only() {
-    check("F09");
+    check("f09");
 }
 
 #[test]
 fn f10_it_is_not_permitted() {
-    check("F10");
+    check("f10");
 }
 
 #[test]
 fn f11_reading_fails() {
-    check("F11");
+    check("f11");
 }
 
 #[test]
 fn f12_syncing_a_file_fails() {
-    check("F12");
+    check("f12");
 }
 
 #[test]
 fn f13_syncing_a_folder_fails() {
-    check("F13");
+    check("f13");
 }
 
 #[test]
 fn f14_no_descriptors_are_left() {
-    check("F14");
+    check("f14");
 }
 
 #[test]
 fn f15_no_memory_is_left() {
-    check("F15");
+    check("f15");
 }
 
 #[test]
 fn f16_interrupted() {
-    check("F16");
+    check("f16");
 }
 
 #[test]
 fn f17_the_file_would_be_too_large() {
-    check("F17");
+    check("f17");
 }
 
 #[test]
 fn f18_short_writes() {
-    check("F18");
+    check("f18");
 }
 
 #[test]
 fn f44_told_to_end() {
-    check("F44");
+    check("f44");
 }
 
 #[test]
 fn f45_nobody_reads() {
-    check("F45");
+    check("f45");
 }

@@ -7,9 +7,13 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pk_tests::process::spawn;
+use pk_tests::vandal::vandalize;
 use portkeeper::fs::lock::Wait;
 use portkeeper::registry::{Registry, Transaction};
 use portkeeper::{Force, Here, PortKeeper, PortRange, Reservation, Selection};
@@ -30,6 +34,9 @@ pub(crate) fn play(words: &[&str]) {
         && let Some(hostage) = Hostage::named(name)
     {
         return hostage.take(Path::new(registry));
+    }
+    if let ["vandal", folder, precious] = words {
+        return spoil(Path::new(folder), Path::new(precious));
     }
     let [
         face,
@@ -122,6 +129,21 @@ impl Hostage {
         flock(&file, operation).expect("the lock");
         wait();
     }
+}
+
+/// Is in the way of whoever works in a folder until standard input ends; then tells how often.
+fn spoil(folder: &Path, precious: &Path) {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_over);
+    thread::spawn(move || {
+        let _ = io::stdin().read_line(&mut String::new());
+        told.store(true, Ordering::Relaxed);
+    });
+    println!("up");
+    println!(
+        "{}",
+        vandalize(folder, precious, || is_over.load(Ordering::Relaxed))
+    );
 }
 
 /// Who reserves and releases, and keeps a ledger of it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::dice::Dice;
 
 /// No part of a quick row that repeats itself goes on for longer.
-const QUICK: Duration = Duration::from_secs(10);
+const QUICK: Duration = Duration::from_secs(6);
 
 /// How often a row repeats what it tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,19 +2,17 @@
 //! that leads out of the temporary folder.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use pk_tests::process::spawn;
-use pk_tests::{Imprint, Ports, TestEnv};
+use pk_tests::{Imprint, Ports, Shared, TestEnv};
 
 use crate::dice::Dice;
 use crate::options::Options;
-use crate::row::{Needs, Outcome, Row};
+use crate::row::{Needs, Outcome, Row, Skipped};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -25,7 +23,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "f62",
-        about: "names swapped in a loop while we work: nothing outside changes",
+        about: "another user swaps names in a shared folder while we work: nothing outside changes",
         needs: Needs::Nothing,
         run: swapped,
     },
@@ -58,6 +56,15 @@ const COMMANDS: [&str; 6] = [
     "release --mine",
     "gc",
     "doctor --fix",
+];
+
+/// What is done with a registry in whose folder another user works.
+const SHARED: [&str; 5] = [
+    "reserve {range}",
+    "reserve --hold {range}",
+    "gc",
+    "release --mine",
+    "status",
 ];
 
 /// Nothing that is planted keeps a command for longer.
@@ -120,57 +127,43 @@ fn planted(options: &Options) -> Outcome {
 }
 
 fn swapped(options: &Options) -> Outcome {
-    let seconds = options.choose([8, 20, 600]);
-    let time = options.time.unwrap_or(Duration::from_secs(seconds));
-    let ports = Ports::claim(64);
-    let env = world(&ports);
-    let precious = Precious::beside(&env);
-    let (is_over, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
-    let names: Vec<PathBuf> = places(&env).collect();
-    let swap = |seed| {
-        let mut dice = options.dice(seed);
-        while !is_over.load(Ordering::Relaxed) {
-            let name = &names[dice.below(names.len())];
-            let aside = name.with_extension("aside");
-            // Each of these may fail: the other one swaps, too, and so do the commands.
-            let _ = fs::rename(name, &aside);
-            let _ = symlink(precious.folder.join("file"), name);
-            let _ = fs::remove_file(name);
-            let _ = symlink(&precious.folder, name);
-            let _ = fs::remove_file(name);
-            let _ = fs::hard_link(precious.folder.join("file"), name);
-            let _ = fs::remove_file(name);
-            let _ = fs::rename(&aside, name);
-            swaps.fetch_add(1, Ordering::Relaxed);
+    let seconds = options.choose([8, 60, 1_200]);
+    let time = options.time.unwrap_or(Duration::from_secs(seconds)) / 2;
+    let (mut commands, mut swaps) = (0_usize, 0_u32);
+    for shared in [Shared::of_group, Shared::machine_wide] {
+        let Some(shared) = shared() else {
+            return Err(Skipped("no other users here".to_owned()));
+        };
+        let (ports, ann, bob) = (Ports::claim(8), shared.user(0), shared.user(1));
+        let mut precious = Precious::beside(&ann);
+        let owner = Some(ann.uid());
+        for path in [precious.folder.join("file"), precious.folder.clone()] {
+            chown(path, owner, owner).unwrap();
         }
-    };
-    let commands = thread::scope(|scope| {
-        scope.spawn(|| swap(1));
-        scope.spawn(|| swap(2));
-        let begun = std::time::Instant::now();
-        let mut commands = 0_usize;
+        precious.watch();
+        let program = std::env::current_exe().unwrap();
+        let mut vandal = bob.command(shared.actor(&program));
+        vandal.args(["client", "vandal"]).stdin(Stdio::piped());
+        vandal.args([shared.folder(), precious.folder.join("file")]);
+        let mut vandal = ann.start(vandal);
+        assert_eq!(vandal.line(), "up");
+        let begun = Instant::now();
         while begun.elapsed() < time {
-            let line = COMMANDS[commands % COMMANDS.len()].replace("{range}", &ports.range());
-            // Whether it can be done is up to those who swap.
-            let answer = env.pk(line);
-            let is_sane = answer.code.is_some() && !answer.stderr.contains("panicked");
-            if !is_sane {
-                is_over.store(true, Ordering::Relaxed);
-                panic!("{answer:#?}");
-            }
+            let line = SHARED[commands % SHARED.len()].replace("{range}", &ports.range());
+            let line = format!("portkeeper --lock-timeout 200ms {line}");
+            let answer = ann.sh(&format!("umask 002; {line}")).sane();
+            assert!(answer.took < PATIENCE, "{answer:#?}");
             commands += 1;
         }
-        is_over.store(true, Ordering::Relaxed);
-        commands
-    });
-    // A hard link is one more name of the file, which is how its inode changes.
-    let text = fs::read_to_string(precious.folder.join("file")).unwrap();
-    assert_eq!(text, "precious\n");
-    let left: Vec<_> = fs::read_dir(&precious.folder).unwrap().flatten().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+        vandal.close_stdin();
+        let done = vandal.number();
+        assert!(done > 100, "hardly ever in the way");
+        swaps += done;
+        drop(vandal.end());
+        precious.check("after all");
+    }
     Ok(format!(
-        "{commands} commands, {} swaps, 0 bytes changed outside",
-        swaps.into_inner()
+        "{commands} commands, {swaps} names changed, 0 bytes changed outside"
     ))
 }
 

@@ -2,7 +2,9 @@
 //! way to see them. Never sets a clock that others go by.
 
 use std::fs;
+use std::time::Duration;
 
+use pk_tests::process::eventually;
 use pk_tests::{Ports, TestEnv};
 
 use crate::options::Options;
@@ -34,6 +36,9 @@ pub(crate) const ROWS: &[Row] = &[
         run: owners,
     },
 ];
+
+/// A clock that does not tick for so long has stopped.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the machine looks from there: the options of unshare(1), and what is done first.
 const VIEWS: [(&str, &str); 8] = [
@@ -111,6 +116,7 @@ fn again(options: &Options) -> Outcome {
         let pid = first.id();
         env.pk(format!("{line} {pid}")).ok();
         let before = started(pid);
+        eventually(PATIENCE, "another tick", || ticks() > before + 2);
         first.kill().unwrap();
         first.wait().unwrap();
         if let Err(error) = fs::write(LAST, (pid - 1).to_string()) {
@@ -132,6 +138,13 @@ fn again(options: &Options) -> Outcome {
         "{} numbers used again, {same_tick} of them too soon to tell, or taken by another",
         rounds.done()
     ))
+}
+
+/// Ticks of 10 ms since boot.
+fn ticks() -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").expect("/proc");
+    let seconds = uptime.split(' ').next().unwrap_or_default();
+    seconds.replace('.', "").parse().expect("a number")
 }
 
 /// When a process started, in ticks of 10 ms: the 22nd field of proc_pid_stat(5).
