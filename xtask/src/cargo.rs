@@ -67,8 +67,34 @@ pub(crate) fn build(options: &[&str]) -> Result<Result<PathBuf, ExitCode>, Box<d
     Ok(binaries(&[PROGRAM], options)?.map(|[program]| program))
 }
 
-/// Builds these binaries at once, with these options, and asks cargo where they lie, which depends on
-/// the target folder and on the target; otherwise as [`build`].
+/// Builds the program as it is released: optimized, and on Linux linked statically, since loading
+/// libc and libgcc_s costs as much as everything that a small command does.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
+    if !cfg!(target_os = "linux") {
+        return build(&["--release"]);
+    }
+    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    flags.push_str(" -C target-feature=+crt-static");
+    // With a target named, what runs while building (proc-macros) is not linked so.
+    let target = host()?;
+    let mut build = command(&["build", "--release", "--target", &target]);
+    build.env("RUSTFLAGS", flags.trim_start());
+    Ok(artifacts(build, &[PROGRAM])?.map(|[program]| program))
+}
+
+/// The target that the toolchain builds for where none is named.
+fn host() -> Result<String, Box<dyn Error>> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc names no host")?.to_owned())
+}
+
+/// Builds these binaries at once, with these options; otherwise as [`build`].
 ///
 /// # Errors
 /// As there.
@@ -77,12 +103,20 @@ pub(crate) fn binaries<const N: usize>(
     options: &[&str],
 ) -> Result<Result<[PathBuf; N], ExitCode>, Box<dyn Error>> {
     let mut build = command(&["build"]);
+    build.args(options);
+    artifacts(build, wanted)
+}
+
+/// Runs a build of these binaries, and asks cargo where they lie, which depends on the target folder and
+/// on the target.
+fn artifacts<const N: usize>(
+    mut build: Command,
+    wanted: &[Binary; N],
+) -> Result<Result<[PathBuf; N], ExitCode>, Box<dyn Error>> {
     for Binary { package, name } in wanted {
         build.args(["--package", package, "--bin", name]);
     }
-    build
-        .args(options)
-        .arg("--message-format=json-render-diagnostics");
+    build.arg("--message-format=json-render-diagnostics");
     let mut build = build.stdout(Stdio::piped()).spawn()?;
     let stdout = build.stdout.take().ok_or("cargo has no standard output")?;
     let mut paths = [const { None }; N];

@@ -48,9 +48,9 @@ enum Chore {
     Bench {
         /// What to measure
         suite: bench::Suite,
-        /// How many times it is done
-        #[arg(long, default_value_t = 1_000)]
-        rounds: u32,
+        /// How many times it is done; where nothing is said, as often as the suite needs
+        #[arg(long)]
+        rounds: Option<u32>,
     },
     /// Try the faults and attacks of docs/testing.md on the program, with real processes
     Torture(torture::Torture),

@@ -4,10 +4,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
+use crate::process::Itself;
 use crate::{PortRange, sys};
 
 /// The boot of the machine and the namespaces that this process lives in. What the system does not
@@ -30,12 +33,14 @@ impl Machine {
     /// Asks the system.
     #[must_use]
     pub fn here() -> Machine {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot_id = Itself::know(|itself| &mut itself.boot_id, boot_id);
+        let time = Itself::know(|itself| &mut itself.time, || namespace("time"));
+        let processes = Itself::know(|itself| &mut itself.processes, process_namespace);
         Machine {
-            boot_id: boot_id.trim_end().to_owned(),
+            boot_id: boot_id.unwrap_or_default(),
             network: network_namespace(),
-            time: namespace("time"),
-            processes: process_namespace(),
+            time: time.unwrap_or(0),
+            processes: processes.unwrap_or(0),
         }
     }
 
@@ -78,12 +83,26 @@ pub fn boot_clock_ms() -> u64 {
 }
 
 /// The ports that the kernel hands out to whoever does not care
-/// (`/proc/sys/net/ipv4/ip_local_port_range`); `None` where it does not tell.
+/// (`/proc/sys/net/ipv4/ip_local_port_range`); `None` where it does not tell. Whoever asks again
+/// within a second is told the same: it is seldom set, and to ask costs as much as all other calls of
+/// a reservation.
 #[must_use]
 pub fn ephemeral_range() -> Option<PortRange> {
+    static LAST: Mutex<Option<(Instant, PortRange)>> = Mutex::new(None);
+    // Nobody waits: a fork has copies of locks that nobody will ever let go of.
+    let mut last = LAST.try_lock().ok();
+    let is_fresh = |(asked, _): &(Instant, PortRange)| asked.elapsed() < Duration::from_secs(1);
+    let known = last.as_deref().and_then(|it| it.filter(is_fresh));
+    if let Some((_, range)) = known {
+        return Some(range);
+    }
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut ends = text.split_ascii_whitespace().map(str::parse);
-    PortRange::new(ends.next()?.ok()?, ends.next()?.ok()?).ok()
+    let range = PortRange::new(ends.next()?.ok()?, ends.next()?.ok()?).ok()?;
+    if let Some(last) = &mut last {
+        **last = Some((Instant::now(), range));
+    }
+    Some(range)
 }
 
 /// The ports that the kernel keeps from whoever does not care, though they are in the range that it
@@ -112,17 +131,22 @@ fn ranges(text: &str) -> Vec<PortRange> {
     text.trim_end().split(',').filter_map(range).collect()
 }
 
-/// 0 where `/proc` is missing or, as after `unshare --pid` alone, that of another process
+fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// `None` where `/proc` is missing or, as after `unshare --pid` alone, that of another process
 /// namespace: what it shows under a number is then not the process with this number.
-fn process_namespace() -> u64 {
+fn process_namespace() -> Option<u64> {
     let shown = fs::read_link("/proc/self").ok();
     let is_this = |shown: &PathBuf| shown.as_os_str() == std::process::id().to_string().as_str();
-    shown.filter(is_this).map_or(0, |_| namespace("pid"))
+    shown.filter(is_this).and_then(|_| namespace("pid"))
 }
 
 /// The inode of a namespace of this process, namespaces(7).
-fn namespace(kind: &str) -> u64 {
-    fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |it| it.ino())
+fn namespace(kind: &str) -> Option<u64> {
+    Some(fs::metadata(format!("/proc/self/ns/{kind}")).ok()?.ino())
 }
 
 /// Where the kernel has no such number the inode must do; where it just failed to tell, no other
@@ -133,7 +157,7 @@ fn network_namespace() -> u64 {
     match told.as_ref().map_err(Errno::from_io_error) {
         Ok(cookie) => *cookie,
         // No option of that name, or no name for the error: another system.
-        Err(Some(Errno::NOPROTOOPT) | None) => namespace("net"),
+        Err(Some(Errno::NOPROTOOPT) | None) => namespace("net").unwrap_or(0),
         Err(Some(_)) => 0,
     }
 }

@@ -2,6 +2,7 @@
 //! again, and means another process in another namespace. Never starts one.
 
 mod about;
+mod itself;
 
 use std::fs;
 use std::io;
@@ -16,6 +17,7 @@ use rustix::process::{Pid, Signal};
 use crate::{Machine, sys};
 
 pub use about::About;
+pub(crate) use itself::Itself;
 
 /// A process: its number, and what tells it from the next one with that number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,11 +72,9 @@ impl ProcessId {
     /// This very process.
     #[must_use]
     pub fn this(machine: &Machine) -> ProcessId {
-        let pid = std::process::id();
-        let start = stat(pid).map_or(0, |stat| unshifted(stat.start));
         ProcessId {
-            pid,
-            start,
+            pid: std::process::id(),
+            start: Itself::start(),
             namespace: machine.processes,
         }
     }

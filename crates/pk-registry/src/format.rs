@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use pk_core::{Host, Port, ProcessId, Protocol};
+use pk_core::{Host, Port, ProcessId};
 use pk_fs::utc;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,12 @@ use crate::about::About;
 use crate::reservation::{self, Kind, Lease, Reservation};
 
 mod depth;
+mod key;
 mod origin;
+mod plain;
 
 use depth::is_deeper;
+pub(crate) use key::EntryKey;
 use origin::Origin;
 
 /// What the first field says.
@@ -48,7 +51,10 @@ pub(crate) struct Document<'t> {
 #[derive(Debug)]
 pub(crate) struct Entry<'t> {
     pub(crate) key: Cow<'t, str>,
-    raw: Cow<'t, RawValue>,
+    /// What the key says, if it can be read.
+    pub(crate) place: Option<EntryKey>,
+    /// The value, as JSON.
+    raw: Cow<'t, str>,
     /// Whether an earlier entry has the same key.
     again: bool,
 }
@@ -73,6 +79,13 @@ pub(crate) enum Purpose {
 
 impl<'t> Document<'t> {
     pub(crate) fn parse(bytes: &'t [u8], purpose: Purpose) -> Result<Document<'t>, Unreadable> {
+        match plain::parse(bytes) {
+            Some(document) => Ok(document),
+            None => Document::parse_any(bytes, purpose),
+        }
+    }
+
+    fn parse_any(bytes: &'t [u8], purpose: Purpose) -> Result<Document<'t>, Unreadable> {
         let mut found = Found::default();
         let mut input = serde_json::Deserializer::from_slice(bytes);
         let read = input
@@ -90,18 +103,19 @@ impl<'t> Document<'t> {
         let mut entries = found.entries.iter().flatten();
         let mut values = found.unknown.iter().map(|(_, value)| *value);
         let is_too_deep = entries.any(|entry| is_deeper(&entry.raw, MOST_DEPTH - 2))
-            || values.any(|value| is_deeper(value, MOST_DEPTH - 1))
+            || values.any(|value| is_deeper(value.get(), MOST_DEPTH - 1))
             || found
                 .writer
-                .is_some_and(|value| is_deeper(value, MOST_DEPTH - 1));
+                .is_some_and(|value| is_deeper(value.get(), MOST_DEPTH - 1));
         if is_too_deep {
             return Err(Unreadable::Corrupt(format!(
                 "nested deeper than {MOST_DEPTH}"
             )));
         }
-        let entries = found
+        let mut entries = found
             .entries
             .ok_or_else(|| Unreadable::Corrupt("no entries".into()))?;
+        mark_repeated(&mut entries);
         Ok(Document {
             generation: found.generation.unwrap_or(0),
             boot_id: found.boot_id.unwrap_or_default(),
@@ -115,7 +129,7 @@ impl<'t> Document<'t> {
         let size: usize = self
             .entries
             .iter()
-            .map(|it| it.key.len() + it.raw.get().len() + 8)
+            .map(|it| it.key.len() + it.raw.len() + 8)
             .sum();
         let mut out = Vec::with_capacity(size + 512);
         out.extend_from_slice(b"{\"schema\":");
@@ -133,7 +147,7 @@ impl<'t> Document<'t> {
             out.extend_from_slice(if at == 0 { b"\n" } else { b",\n" });
             json(&mut out, &*entry.key);
             out.push(b':');
-            out.extend_from_slice(entry.raw.get().as_bytes());
+            out.extend_from_slice(entry.raw.as_bytes());
         }
         out.push(b'}');
         for (key, value) in &self.unknown {
@@ -224,7 +238,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
             }
 
             fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Entries<'t>, A::Error> {
-                let (mut list, mut keys) = (Vec::new(), HashSet::new());
+                let mut list = Vec::new();
                 while let Some(Key(key)) = map.next_key()? {
                     if list.len() == MOST_ENTRIES {
                         // The rest is only skipped, so that the fields behind it are seen.
@@ -235,12 +249,8 @@ impl<'de> Deserialize<'de> for Entries<'de> {
                             too_many: true,
                         });
                     }
-                    let again = !keys.insert(key.clone());
-                    list.push(Entry {
-                        key,
-                        raw: Cow::Borrowed(map.next_value()?),
-                        again,
-                    });
+                    let raw: &RawValue = map.next_value()?;
+                    list.push(Entry::borrowed(key, raw.get()));
                 }
                 Ok(Entries {
                     list,
@@ -252,60 +262,45 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-/// What the key of an entry says: `tcp/127.0.0.1:8080@4026`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EntryKey {
-    pub(crate) protocol: Protocol,
-    pub(crate) host: Host,
-    pub(crate) port: Port,
-    pub(crate) network: u64,
-}
-
-impl EntryKey {
-    pub(crate) fn of(reservation: &Reservation) -> EntryKey {
-        let Reservation {
-            protocol,
-            host,
-            port,
-            network,
-            ..
-        } = *reservation;
-        EntryKey {
-            protocol,
-            host,
-            port,
-            network,
+impl<'t> Entry<'t> {
+    fn borrowed(key: Cow<'t, str>, raw: &'t str) -> Entry<'t> {
+        Entry {
+            place: EntryKey::parse(&key),
+            key,
+            raw: Cow::Borrowed(raw),
+            again: false,
         }
     }
-
-    pub(crate) fn parse(text: &str) -> Option<EntryKey> {
-        let (protocol, rest) = text.split_once('/')?;
-        let (rest, network) = rest.rsplit_once('@')?;
-        let (host, port) = rest.rsplit_once(':')?;
-        Some(EntryKey {
-            protocol: protocol.parse().ok()?,
-            host: host.parse().ok()?,
-            port: port.parse().ok()?,
-            network: network.parse().ok()?,
-        })
-    }
 }
 
-impl fmt::Display for EntryKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}:{}@{}",
-            self.protocol, self.host, self.port, self.network
-        )
+/// Says of each entry whether an earlier one has its key.
+fn mark_repeated(entries: &mut [Entry<'_>]) {
+    // Keys of different ports are different: mostly there is nothing to compare.
+    let mut seen = [0_u64; 1 << 10];
+    let is_new = |entry: &Entry<'_>| {
+        let port = usize::from(entry.place?.port.number());
+        let (word, bit) = (&mut seen[port / 64], 1 << (port % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new.then_some(())
+    };
+    if entries.iter().map(is_new).all(|it| it.is_some()) {
+        return;
+    }
+    let mut keys = HashSet::with_capacity(entries.len());
+    let repeated: Vec<bool> = entries.iter().map(|it| !keys.insert(&*it.key)).collect();
+    for (entry, again) in entries.iter_mut().zip(repeated) {
+        entry.again = again;
     }
 }
 
 impl Entry<'_> {
     pub(crate) fn new(reservation: &Reservation) -> Entry<'static> {
-        let raw = serde_json::value::to_raw_value(&Record::of(reservation));
+        let place = EntryKey::of(reservation);
+        let raw = serde_json::to_string(&Record::of(reservation));
         Entry {
-            key: Cow::Owned(EntryKey::of(reservation).to_string()),
+            key: Cow::Owned(place.to_string()),
+            place: Some(place),
             raw: Cow::Owned(raw.expect("strings and our own structs can be written to memory")),
             again: false,
         }
@@ -320,10 +315,10 @@ impl Entry<'_> {
             return Err("its key stands twice in the file".into());
         }
         let record: Record<'_> =
-            serde_json::from_str(self.raw.get()).map_err(|error| printable(&error.to_string()))?;
+            serde_json::from_str(&self.raw).map_err(|error| printable(&error.to_string()))?;
         let reservation = record.into_reservation()?;
-        match EntryKey::parse(&self.key) {
-            Some(key) if key == EntryKey::of(&reservation) => Ok(reservation),
+        match self.place {
+            Some(place) if place == EntryKey::of(&reservation) => Ok(reservation),
             _ => Err("its key names another port than its fields".into()),
         }
     }
@@ -331,8 +326,7 @@ impl Entry<'_> {
     /// Whether its id could be this one: cheap, and never wrong when it says no.
     pub(crate) fn may_be(&self, id: &str) -> bool {
         // An id has no characters that must be escaped; whoever did it all the same wrote a `\`.
-        let text = self.raw.get();
-        text.contains(id) || text.contains('\\')
+        self.raw.contains(id) || self.raw.contains('\\')
     }
 
     /// The port that it is about, if that much can be read: a damaged entry takes its port as well.
@@ -341,9 +335,9 @@ impl Entry<'_> {
         struct Only {
             port: u16,
         }
-        let field = || serde_json::from_str::<Only>(self.raw.get()).ok();
-        EntryKey::parse(&self.key)
-            .map(|key| key.port)
+        let field = || serde_json::from_str::<Only>(&self.raw).ok();
+        self.place
+            .map(|place| place.port)
             .or_else(|| field().and_then(|only| Port::new(only.port)))
     }
 }

@@ -58,8 +58,14 @@ impl Here {
     /// This process, now.
     #[must_use]
     pub fn now() -> Here {
+        Here::on(Machine::here())
+    }
+
+    /// Now, where the boot and the namespaces are known already.
+    #[must_use]
+    pub fn on(machine: Machine) -> Here {
         Here {
-            machine: Machine::here(),
+            machine,
             boot_ms: pk_core::machine::boot_clock_ms(),
             wall: SystemTime::now(),
             uid: rustix::process::geteuid().as_raw(),

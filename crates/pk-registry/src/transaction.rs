@@ -54,7 +54,6 @@ struct Slot<'t> {
     shard: usize,
     /// `None` once it was taken out.
     entry: Option<Entry<'t>>,
-    key: Option<EntryKey>,
 }
 
 /// A reservation that has ended and was dropped.
@@ -132,13 +131,11 @@ impl<'t> Transaction<'t> {
     }
 
     fn push(&mut self, shard: usize, entry: Entry<'t>) {
-        let key = EntryKey::parse(&entry.key);
-        if let Some(port) = key.map(|key| key.port).or_else(|| entry.port()) {
+        if let Some(port) = entry.port() {
             self.by_port.push((port, self.slots.len()));
         }
         self.slots.push(Slot {
             shard,
-            key,
             entry: Some(entry),
         });
     }
@@ -182,7 +179,9 @@ impl<'t> Transaction<'t> {
                 && key.protocol.overlaps(protocol)
                 && key.host.overlaps(host)
         };
-        slot.entry.is_some() && slot.key.is_none_or(overlaps)
+        slot.entry
+            .as_ref()
+            .is_some_and(|entry| entry.place.is_none_or(overlaps))
     }
 
     /// Drops the entry if it has ended.
@@ -245,8 +244,13 @@ impl<'t> Transaction<'t> {
         self.room = Some(room - 1);
         let document = &self.shards[OWN].document;
         reservation.fence = document.generation.saturating_add(1);
-        self.push(OWN, Entry::new(&reservation));
-        self.by_port.sort_unstable();
+        let at = self.about(reservation.port).end;
+        self.by_port
+            .insert(at, (reservation.port, self.slots.len()));
+        self.slots.push(Slot {
+            shard: OWN,
+            entry: Some(Entry::new(&reservation)),
+        });
         self.shards[OWN].changed = true;
         Ok(reservation)
     }
@@ -270,7 +274,6 @@ impl<'t> Transaction<'t> {
         self.slots[at] = Slot {
             shard,
             entry: Some(Entry::new(reservation)),
-            key: Some(EntryKey::of(reservation)),
         };
         self.by_port.retain(|&(_, slot)| slot != at);
         self.by_port.push((reservation.port, at));

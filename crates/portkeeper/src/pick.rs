@@ -1,5 +1,6 @@
 //! Choosing ports and taking them, while the registry is locked. Never writes anything.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -24,6 +25,21 @@ pub(crate) struct Wanted {
     pub(crate) protocol: Protocol,
     pub(crate) count: usize,
     pub(crate) grip: Grip,
+    /// The ports that the kernel hands out, asked for when they matter.
+    pub(crate) ephemeral: OnceCell<Option<PortRange>>,
+}
+
+impl Wanted {
+    /// Asks for what the search is sure to need, before anybody waits for it.
+    pub(crate) fn prepare(&self) {
+        if self.wish.ranges.is_empty() && self.wish.preferred.is_none() {
+            self.ephemeral();
+        }
+    }
+
+    fn ephemeral(&self) -> Option<PortRange> {
+        *self.ephemeral.get_or_init(machine::ephemeral_range)
+    }
 }
 
 /// What is done with a port besides recording it.
@@ -111,9 +127,7 @@ fn walk(
     let mut walk = Walk::new(protocol);
     let mut found = Vec::with_capacity(wanted.count);
     let mut tally = Tally::new(wanted);
-    let candidates = wanted
-        .wish
-        .candidates(wanted.seed, machine::ephemeral_range);
+    let candidates = wanted.wish.candidates(wanted.seed, || wanted.ephemeral());
     for candidate in candidates {
         let Candidate { port, origin } = candidate;
         let is_asked_for = origin == Origin::Number;

@@ -7,11 +7,11 @@ mod grant;
 use std::path::Path;
 use std::time::Duration;
 
-use pk_core::{Coverage, Fallback, Host, Port, PortRange, ProcessId, Protocol, Wish};
+use pk_core::{Coverage, Fallback, Host, Machine, Port, PortRange, ProcessId, Protocol, Wish};
 use pk_fs::failpoint;
 use pk_registry::{Here, Owner, Reservation as Record};
 
-use crate::draft::Draft;
+use crate::draft::{Draft, Granted};
 use crate::error::Error;
 use crate::files::{EnvTarget, JsonTarget, Targets, WriteOptions, Written};
 use crate::keeper::PortKeeper;
@@ -222,12 +222,9 @@ impl<'k> Request<'k> {
         };
         let machine = self.rehearse()?.machine;
         let drafts: Vec<_> = (0..self.count).map(|_| Draft::guarded(&machine)).collect();
-        let grant = self.grant(grip, self.ttl.unwrap_or(Ttl::Never), &drafts)?;
-        let made: Vec<Reservation> = grant
-            .ports
-            .into_iter()
-            .map(|it| Reservation::new(self.keeper.clone(), it.record, it.taken.hold, it.live))
-            .collect();
+        let ttl = self.ttl.unwrap_or(Ttl::Never);
+        let grant = self.grant(grip, ttl, &drafts, &machine)?;
+        let made = self.guard(grant.ports, &machine);
         // A failure drops the guards, which releases what they guard.
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
         self.write(&grant.here, &records)?;
@@ -247,12 +244,15 @@ impl<'k> Request<'k> {
         let (grant, holders) = match self.hold {
             Holding::No => {
                 let drafts: Vec<_> = (0..self.count).map(|_| Draft::leased()).collect();
-                (self.grant(Grip::Record, ttl, &drafts)?, Vec::new())
+                (
+                    self.grant(Grip::Record, ttl, &drafts, &machine)?,
+                    Vec::new(),
+                )
             }
             Holding::Yes => {
                 let holders = self.start_holders(&machine)?;
                 let grip = Grip::Hold(Coverage::Everywhere);
-                (self.grant(grip, ttl, &holders)?, holders)
+                (self.grant(grip, ttl, &holders, &machine)?, holders)
             }
         };
         let Grant {
@@ -304,13 +304,10 @@ impl<'k> Request<'k> {
         let (process, folder) = (ProcessId::this(&machine), places::control_folder()?);
         let drafts = Draft::for_program(this.count, process, &folder);
         let ttl = this.ttl.unwrap_or(Ttl::Never);
-        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts)?;
+        let grip = Grip::Hold(Coverage::Everywhere);
+        let grant = this.grant(grip, ttl, &drafts, &machine)?;
         let candidates: Vec<_> = grant.ports.iter().map(|it| it.taken.candidate).collect();
-        let made: Vec<Reservation> = grant
-            .ports
-            .into_iter()
-            .map(|it| Reservation::new(this.keeper.clone(), it.record, it.taken.hold, it.live))
-            .collect();
+        let made = this.guard(grant.ports, &machine);
         let control = drafts.into_iter().find_map(Draft::into_control);
         let control = control.ok_or_else(Error::not_held)?;
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
@@ -319,6 +316,14 @@ impl<'k> Request<'k> {
         let all = warnings.chain(this.warnings(candidates.into_iter()));
         all.for_each(|warning| notice(Notice::Warning(warning)));
         launch.run(holder, made, control, waiting, &machine, notice)
+    }
+
+    fn guard(&self, ports: Vec<Granted>, machine: &Machine) -> Vec<Reservation> {
+        let guard = |it: Granted| {
+            let (keeper, machine) = (self.keeper, machine.clone());
+            Reservation::new(keeper, machine, it.record, it.taken.hold, it.live)
+        };
+        ports.into_iter().map(guard).collect()
     }
 
     /// What [`Request::keep`] would come to. Changes nothing.

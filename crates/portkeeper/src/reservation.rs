@@ -4,7 +4,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use pk_core::{Coverage, Hold, Host, Origin, Port, ProcessId, Protocol, Transport};
+use pk_core::{Coverage, Hold, Host, Machine, Origin, Port, ProcessId, Protocol, Transport};
 use pk_fs::live::LiveFile;
 use pk_fs::lock::Wait;
 use pk_registry::{Here, Kind, Reservation as Record, Transaction};
@@ -28,6 +28,8 @@ use crate::places;
 #[must_use = "the port is released when this is dropped"]
 pub struct Reservation {
     keeper: PortKeeper,
+    /// Where it was made.
+    machine: Machine,
     record: Record,
     hold: Option<Hold>,
     live: Option<LiveFile>,
@@ -45,13 +47,15 @@ pub enum Kept {
 
 impl Reservation {
     pub(crate) fn new(
-        keeper: PortKeeper,
+        keeper: &PortKeeper,
+        machine: Machine,
         record: Record,
         hold: Option<Hold>,
         live: Option<LiveFile>,
     ) -> Reservation {
         Reservation {
-            keeper,
+            keeper: keeper.clone(),
+            machine,
             record,
             hold,
             live,
@@ -220,7 +224,7 @@ impl Reservation {
     pub fn release(mut self) -> Result<(), Error> {
         self.let_go();
         self.disarm();
-        let here = Here::now();
+        let here = Here::on(self.machine.clone());
         self.keeper
             .forget(std::slice::from_ref(&self.record), &here)
     }
@@ -327,7 +331,7 @@ impl Drop for Reservation {
             return;
         }
         self.let_go();
-        let here = Here::now();
+        let here = Here::on(self.machine.clone());
         let removed = self
             .keeper
             .registry

@@ -87,8 +87,10 @@ impl PortKeeper {
         let (life, sockets) = given.accept();
         failpoint!("take.accepted");
         let hold = Hold::from_descriptors(record.host, port, sockets)?;
+        let machine = here.machine.clone();
         Ok(Reservation::new(
-            self.clone(),
+            self,
+            machine,
             record,
             Some(hold),
             Some(life),

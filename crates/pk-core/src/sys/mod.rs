@@ -17,6 +17,11 @@ pub(crate) use other::{
 };
 
 #[cfg(unix)]
+mod forks;
+#[cfg(unix)]
+pub(crate) use forks::generation;
+
+#[cfg(unix)]
 mod child;
 #[cfg(unix)]
 pub(crate) use child::{

@@ -1,10 +1,8 @@
 //! How deeply a JSON value is nested, from its text. Never builds it, and does not recurse.
 
-use serde_json::value::RawValue;
-
 /// Whether objects and arrays are nested deeper than `most`.
-pub(super) fn is_deeper(value: &RawValue, most: usize) -> bool {
-    let text = value.get().as_bytes();
+pub(super) fn is_deeper(value: &str, most: usize) -> bool {
+    let text = value.as_bytes();
     // What is not opened is not deep: few values need the second, slower look.
     memchr::memchr2_iter(b'{', b'[', text).count() > most && depth(text) > most
 }

@@ -5,6 +5,8 @@ mod damaged;
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use pk_core::Protocol;
+
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -49,6 +51,14 @@ fn rendered(reservations: &[Reservation]) -> Vec<u8> {
         ..Document::default()
     };
     document.render()
+}
+
+#[test]
+fn what_is_written_is_read_in_one_pass() {
+    for count in [0, 1, 3] {
+        let all: Vec<_> = (0..count).map(|at| reservation(8080 + at)).collect();
+        assert!(plain::parse(&rendered(&all)).is_some(), "{count}");
+    }
 }
 
 fn read(bytes: &[u8]) -> Document<'_> {
@@ -179,6 +189,27 @@ proptest! {
             prop_assert_eq!(entry.port(), Some(expect.port));
         }
         prop_assert_eq!(again.render(), bytes);
+    }
+
+    #[test]
+    fn what_is_read_in_one_pass_is_what_the_parser_reads(
+        all in vec(any_reservation(), 0..6),
+        again in option::of(0_usize..6),
+        damage in option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut entries: Vec<Entry<'_>> = all.iter().map(Entry::new).collect();
+        if let Some(at) = again.filter(|at| *at < all.len()) {
+            entries.push(Entry::new(&all[at]));
+        }
+        let mut bytes = Document { entries, ..Document::default() }.render();
+        if let Some((at, byte)) = damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(plain) = plain::parse(&bytes) {
+            let parsed = Document::parse_any(&bytes, Purpose::Write);
+            prop_assert_eq!(format!("{plain:?}"), format!("{:?}", parsed.unwrap()));
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Request<'_> {
             .map(|_| Draft::held(process, &folder))
             .collect();
         let ttl = this.keeper.ttl(this.ttl).unwrap_or(Ttl::Never);
-        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts)?;
+        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts, &machine)?;
         // Before, a signal ends the command as any other; from here on, in good order.
         let signals = Signals::new(&ends()).map_err(Error::io("catch signals"));
         let Grant {

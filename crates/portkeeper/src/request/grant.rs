@@ -1,6 +1,7 @@
 //! The steps of a request: what is wanted, taking it and writing it down, and taking it back. Never
 //! answers anybody.
 
+use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 
 use pk_core::{Candidate, Fallback, Host, Machine, Origin, Port, PortRange, ProcessId};
@@ -38,10 +39,12 @@ impl Request<'_> {
         grip: Grip,
         ttl: Ttl,
         drafts: &[D],
+        machine: &Machine,
     ) -> Result<Grant, Error> {
         let wanted = self.wanted(grip)?;
+        wanted.prepare();
         patience::wait(self.wait, &self.keeper.registry, || {
-            self.grant_now(&wanted, ttl, drafts)
+            self.grant_now(&wanted, ttl, drafts, Here::on(machine.clone()))
         })
     }
 
@@ -50,8 +53,8 @@ impl Request<'_> {
         wanted: &Wanted,
         ttl: Ttl,
         drafts: &[D],
+        here: Here,
     ) -> Result<Grant, Error> {
-        let here = Here::now();
         let terms = Terms {
             host: self.host,
             protocol: self.protocol,
@@ -166,6 +169,7 @@ impl Request<'_> {
             protocol: self.protocol,
             count: self.count,
             grip,
+            ephemeral: OnceCell::new(),
         })
     }
 
