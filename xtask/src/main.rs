@@ -10,10 +10,14 @@
 mod bench;
 mod cargo;
 mod ci;
+mod coverage;
 mod failpoints;
+mod fuzz;
+mod mutants;
 mod python;
 mod test;
 mod tidy;
+mod tools;
 mod torture;
 
 use std::error::Error;
@@ -54,6 +58,22 @@ enum Chore {
     },
     /// Try the faults and attacks of docs/testing.md on the program, with real processes
     Torture(torture::Torture),
+    /// Hunt for inputs and histories that break a promise, and replay them
+    Fuzz(fuzz::Fuzz),
+    /// Change the code that must never be wrong a little, over and over, and count what the tests notice
+    Mutants {
+        /// These files only, with `*` for any name
+        files: Vec<String>,
+        /// A part of the mutants, such as 0/4
+        #[arg(long, value_name = "K/N")]
+        shard: Option<String>,
+    },
+    /// Measure how much of the libraries the tests run through
+    Coverage {
+        /// With the tests of this package only (repeatable)
+        #[arg(short, long = "package", value_name = "NAME")]
+        packages: Vec<String>,
+    },
     /// Build the Python package as a wheel that installs without a compiler, and print its path
     Wheel {
         /// The folder for it; `wheels` in the target folder where none is given
@@ -75,6 +95,9 @@ fn main() -> ExitCode {
         Chore::Test { packages, args } => test::run(&packages, &args),
         Chore::Bench { suite, rounds } => bench::run(suite, rounds),
         Chore::Torture(asked) => torture::run(&asked),
+        Chore::Fuzz(asked) => fuzz::run(&asked),
+        Chore::Mutants { files, shard } => mutants::run(&files, shard.as_deref()),
+        Chore::Coverage { packages } => coverage::run(&packages),
         Chore::Wheel { out } => python::wheel(out),
         Chore::Tidy => tidy::run(),
         Chore::Ci { skip_test } => ci::run(skip_test),

@@ -10,6 +10,9 @@ mod completing;
 mod env_vars;
 mod error;
 mod exit_code;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod logging;
 mod output;
 

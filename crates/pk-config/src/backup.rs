@@ -31,6 +31,16 @@ pub struct Backup {
     pub bytes: u64,
 }
 
+impl Backup {
+    /// When the next one of its file is made: now, but behind this one where somebody has set the
+    /// clock back.
+    fn next(&self, now: SystemTime) -> SystemTime {
+        let stamp = self.id.get(..utc::STAMP_LENGTH);
+        let made = stamp.and_then(utc::parse_stamp).unwrap_or(now);
+        now.max(made + Duration::from_nanos(1))
+    }
+}
+
 /// The backups of one file, or of all files, the newest last.
 ///
 /// # Errors
@@ -97,11 +107,12 @@ pub(crate) fn keep(
         State::write(&folder, OsStr::new(OWNER), real.as_os_str().as_bytes())?;
     }
     let digest = Digest::of(original.bytes());
-    if let Some(newest) = kept(&shelf)?.pop()
+    let newest = kept(&shelf)?.pop();
+    if let Some(newest) = &newest
         && newest.id.ends_with(&digest.short(HASH_DIGITS))
-        && read(&newest)? == original.bytes()
+        && read(newest)? == original.bytes()
     {
-        return Ok(newest.path);
+        return Ok(newest.path.clone());
     }
     let mut name = real
         .file_name()
@@ -113,7 +124,7 @@ pub(crate) fn keep(
     let mut name = OsString::from_vec(name);
     name.push(format!(
         ".{}.{}",
-        utc::stamp(now),
+        utc::stamp(newest.map_or(now, |newest| newest.next(now))),
         digest.short(HASH_DIGITS)
     ));
     State::write(&folder, &name, original.bytes())?;

@@ -29,6 +29,9 @@
 
 pub mod candidates;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handoff;
 pub mod hold;
 pub mod host;

@@ -220,10 +220,10 @@ fn boot_offset(offsets: &str) -> i64 {
         .saturating_add(nanoseconds / 10_000_000)
 }
 
-struct Stat {
-    ended: bool,
-    parent: u32,
-    start: u64,
+pub(crate) struct Stat {
+    pub(crate) ended: bool,
+    pub(crate) parent: u32,
+    pub(crate) start: u64,
 }
 
 /// proc_pid_stat(5).
@@ -242,7 +242,7 @@ fn gone_between(error: io::Error) -> io::Error {
 
 /// The command name in the second field may contain anything, so the fields are counted from the
 /// *last* parenthesis: the state is the 3rd of all, the start time the 22nd.
-fn parse(text: &[u8]) -> Option<Stat> {
+pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
     let name_ends = text.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(text.get(name_ends + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();

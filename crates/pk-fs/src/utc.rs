@@ -38,6 +38,18 @@ pub fn stamp(time: SystemTime) -> String {
 /// The length of a stamp, until the year 10000.
 pub const STAMP_LENGTH: usize = "20260102T030405.123456789Z".len();
 
+/// Reads what [`stamp`] wrote; `None` for anything else.
+#[must_use]
+pub fn parse_stamp(text: &str) -> Option<SystemTime> {
+    let digits = |from: usize, to: usize| text.get(from..to);
+    let (year, month, day) = (digits(0, 4)?, digits(4, 6)?, digits(6, 8)?);
+    let (hour, minute, second) = (digits(9, 11)?, digits(11, 13)?, digits(13, 15)?);
+    let nanos: u32 = digits(16, 25)?.parse().ok()?;
+    let time = parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))?;
+    let time = time + Duration::from_nanos(nanos.into());
+    (stamp(time) == text).then_some(time)
+}
+
 /// Reads what [`rfc3339`] wrote; `None` for anything else.
 #[must_use]
 pub fn parse(text: &str) -> Option<SystemTime> {
@@ -124,6 +136,8 @@ mod tests {
             let theirs = jiff::Timestamp::from_second(seconds).unwrap().to_string();
             prop_assert_eq!(rfc3339(time), theirs);
             prop_assert_eq!(parse(&rfc3339(time)), Some(time));
+            let precise = time + Duration::from_nanos(seconds as u64 % 1_000_000_000);
+            prop_assert_eq!(parse_stamp(&stamp(precise)), Some(precise));
         }
     }
 

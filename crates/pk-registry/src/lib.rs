@@ -52,6 +52,9 @@
 pub mod about;
 pub mod error;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 pub mod liveness;
 pub mod registry;

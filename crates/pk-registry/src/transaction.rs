@@ -115,17 +115,21 @@ impl<'t> Transaction<'t> {
         for entry in entries {
             if !rebooted {
                 self.push(shard, entry);
-            } else if self.shards[shard].rights == Rights::Write
-                && let Ok(reservation) = entry.reservation()
-            {
-                let reason = Reason::Reboot;
-                self.end(
-                    shard,
-                    Ended {
-                        reservation,
-                        reason,
-                    },
-                );
+            } else if self.shards[shard].rights == Rights::Write {
+                match entry.reservation() {
+                    Ok(reservation) => {
+                        let reason = Reason::Reboot;
+                        self.end(
+                            shard,
+                            Ended {
+                                reservation,
+                                reason,
+                            },
+                        );
+                    }
+                    // Whatever it was, it was of that boot.
+                    Err(_) => self.shards[shard].changed = true,
+                }
             }
         }
     }
@@ -267,9 +271,13 @@ impl<'t> Transaction<'t> {
     /// Puts `reservation` in the place of the one that has its id; `false` if there is none, or it is
     /// another user's and alive.
     pub fn replace(&mut self, reservation: &Reservation) -> bool {
-        let Some((at, _)) = self.find(&reservation.id) else {
+        let Some((at, old)) = self.find(&reservation.id) else {
             return false;
         };
+        // Nothing keeps a lease alive but its time.
+        if old.kind != Kind::Leased && reservation.kind == Kind::Leased {
+            self.spent.push(old.id);
+        }
         let shard = self.slots[at].shard;
         self.slots[at] = Slot {
             shard,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pk_config::{State, recovery};
 use pk_core::sockets::{self, States};
-use pk_core::{Host, Port, Protocol, Transport};
+use pk_core::{Host, Machine, Port, Protocol, Transport};
 use pk_fs::failpoint;
 use pk_fs::lock::Wait;
 use pk_registry::{
@@ -37,6 +37,8 @@ pub struct PortKeeper {
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
     pub(crate) holder: Option<HolderCommand>,
+    #[cfg(feature = "fuzzing")]
+    pub(crate) elsewhere: Option<crate::fuzzing::Elsewhere>,
 }
 
 /// Which reservations to release.
@@ -111,6 +113,8 @@ impl PortKeeper {
             registry,
             settings,
             holder: None,
+            #[cfg(feature = "fuzzing")]
+            elsewhere: None,
         })
     }
 
@@ -141,6 +145,20 @@ impl PortKeeper {
         })
     }
 
+    /// Where and when this is.
+    pub(crate) fn here(&self) -> Here {
+        self.here_on(&Machine::here())
+    }
+
+    /// The same, where the boot and the namespaces are known already.
+    pub(crate) fn here_on(&self, machine: &Machine) -> Here {
+        #[cfg(feature = "fuzzing")]
+        if let Some(elsewhere) = &self.elsewhere {
+            return elsewhere.here();
+        }
+        Here::on(machine.clone())
+    }
+
     /// The registry file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -163,7 +181,7 @@ impl PortKeeper {
     /// # Errors
     /// [`Error::Registry`].
     pub fn status(&self) -> Result<Snapshot, Error> {
-        Ok(self.registry.read(&Here::now())?)
+        Ok(self.registry.read(&self.here())?)
     }
 
     /// Ends reservations of this user (root: of any whose port it names). Those that can't be ended are named in the
@@ -172,7 +190,7 @@ impl PortKeeper {
     /// # Errors
     /// [`Error::Registry`] when nothing could be done at all.
     pub fn release(&self, selection: &Selection, force: Force) -> Result<Released, Error> {
-        let here = Here::now();
+        let here = self.here();
         let updated = self.update(&here, |transaction| {
             let mut sorted = Sorted::default();
             let all: Vec<_> = transaction.reservations().collect();
@@ -244,7 +262,7 @@ impl PortKeeper {
     /// # Errors
     /// [`Error::Registry`]; [`Error::Io`] where the kernel does not tell which ports are bound.
     pub fn gc(&self, unused: Unused) -> Result<Collected, Error> {
-        let here = Here::now();
+        let here = self.here();
         let in_use = InUse::ask(unused)?;
         let updated = self.update(&here, |transaction| {
             transaction.sweep(|reservation| in_use.drops(reservation, &here));
@@ -279,7 +297,7 @@ impl PortKeeper {
     /// # Errors
     /// As there.
     pub fn preview_gc(&self, unused: Unused) -> Result<Collected, Error> {
-        let here = Here::now();
+        let here = self.here();
         let in_use = InUse::ask(unused)?;
         self.registry.preview(&here, |transaction| {
             transaction.sweep(|reservation| in_use.drops(reservation, &here));
@@ -299,7 +317,7 @@ impl PortKeeper {
     /// # Errors
     /// [`Error::Config`], [`Error::Registry`].
     pub fn recover(&self) -> Result<(), Error> {
-        self.recover_files(&Here::now())
+        self.recover_files(&self.here())
     }
 
     pub(crate) fn recover_files(&self, here: &Here) -> Result<(), Error> {

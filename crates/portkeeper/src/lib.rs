@@ -39,6 +39,9 @@ pub mod doctor;
 mod draft;
 pub mod error;
 pub mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod holder;
 pub mod keeper;
 pub mod launch;

@@ -331,7 +331,7 @@ impl<'k> Request<'k> {
     /// # Errors
     /// As there.
     pub fn preview(self) -> Result<Preview, Error> {
-        let here = Here::now();
+        let here = self.keeper.here();
         let grip = match self.hold {
             Holding::No => Grip::Record,
             Holding::Yes => Grip::Hold(Coverage::Everywhere),

@@ -179,7 +179,7 @@ impl Reservation {
     /// # Errors
     /// [`Error::Holder`], [`Error::Registry`]; the reservation is released then.
     pub fn keep(mut self) -> Result<Kept, Error> {
-        let here = Here::now();
+        let here = self.keeper.here();
         let mut record = self.record.clone();
         if record.lease == pk_registry::Lease::Never {
             record.lease = self.keeper.lease(None, &here);
@@ -224,7 +224,7 @@ impl Reservation {
     pub fn release(mut self) -> Result<(), Error> {
         self.let_go();
         self.disarm();
-        let here = Here::on(self.machine.clone());
+        let here = self.keeper.here_on(&self.machine);
         self.keeper
             .forget(std::slice::from_ref(&self.record), &here)
     }
@@ -248,7 +248,7 @@ impl Reservation {
         if self.hold.is_none() {
             return Err(Error::NotHeld { port: self.port() });
         }
-        let here = Here::now();
+        let here = self.keeper.here();
         let holder = self.keeper.holder()?.clone();
         let waiting = launch.prepare(&holder)?;
         let control = Control::bind(&Control::path_of(
@@ -331,7 +331,7 @@ impl Drop for Reservation {
             return;
         }
         self.let_go();
-        let here = Here::on(self.machine.clone());
+        let here = self.keeper.here_on(&self.machine);
         let removed = self
             .keeper
             .registry

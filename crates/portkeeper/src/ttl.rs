@@ -75,7 +75,8 @@ impl fmt::Display for Ttl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Ttl::Never => f.write_str("never"),
-            Ttl::For(time) => write!(f, "{}s", time.as_secs_f64()),
+            Ttl::For(time) if time.subsec_millis() == 0 => write!(f, "{}s", time.as_secs()),
+            Ttl::For(time) => write!(f, "{}ms", time.as_millis()),
         }
     }
 }

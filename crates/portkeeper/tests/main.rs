@@ -262,6 +262,8 @@ fn without_a_holder_command_a_lease_is_kept_and_the_hold_given_up() {
     assert_eq!(guard.keep().unwrap(), Kept::Leased);
     assert_eq!(states(&keeper), [(port, "Leased Alive".into())]);
     assert!(is_bindable(port));
+    let alive = std::fs::read_dir(folder.path().join("registry.json.live")).unwrap();
+    assert_eq!(alive.count(), 0, "a lease needs no liveness file");
     let refused = keeper.request().hold().keep().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Usage, "{refused}");
 }

@@ -27,6 +27,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pk-fs",
         ],
     ),
+    (
+        "pk-fuzz",
+        &[
+            "pk-tests",
+            "pk-cli",
+            "portkeeper",
+            "pk-registry",
+            "pk-config",
+            "pk-core",
+            "pk-fs",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

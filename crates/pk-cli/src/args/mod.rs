@@ -155,13 +155,18 @@ pub(crate) fn definition() -> clap::Command {
 
 /// Parses the arguments; help and the version are printed here.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Error> {
+    read(arguments).map_err(|(error, called)| explain(&error, called.as_deref()))
+}
+
+/// Parses the arguments and prints nothing. A refusal comes with the word where a command should be.
+pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, (clap::Error, Option<String>)> {
     let called = arguments
         .get(1)
         .map(|word| word.to_string_lossy().into_owned());
     let parsed = definition()
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| explain(&error, called.as_deref()))
+    parsed.map_err(|error| (error, called))
 }
 
 fn variables() -> String {
@@ -173,7 +178,7 @@ fn variables() -> String {
     text
 }
 
-/// clap's errors in the form of all others: a line, and a hint.
+/// What there is to say to somebody who asked for help, or who needs it.
 fn explain(error: &clap::Error, called: Option<&str>) -> Error {
     let asked = matches!(
         error.kind(),
@@ -188,6 +193,11 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
             },
         };
     }
+    refusal(error, called)
+}
+
+/// clap's errors in the form of all others: a line, and a hint.
+pub(crate) fn refusal(error: &clap::Error, called: Option<&str>) -> Error {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Error::usage("no command was given".into());
     }

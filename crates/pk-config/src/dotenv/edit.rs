@@ -22,6 +22,7 @@ pub(super) fn set(file: &EnvFile, key: &str, value: &str) -> Result<Option<EnvFi
     if !assigned.is_empty() && assigned.iter().all(is_equal) {
         return Ok(None);
     }
+    check_names(file, key)?;
     let mut splices = Vec::new();
     for found in &assigned {
         check_end(file, key, found)?;
@@ -49,6 +50,7 @@ pub(super) fn set(file: &EnvFile, key: &str, value: &str) -> Result<Option<EnvFi
 
 /// The file in which nothing names `key`; `None` where nothing did.
 pub(super) fn unset(file: &EnvFile, key: &str) -> Result<Option<EnvFile>, Error> {
+    check_names(file, key)?;
     for found in file.assignments(key) {
         check_end(file, key, found)?;
     }
@@ -69,11 +71,38 @@ pub(super) fn unset(file: &EnvFile, key: &str) -> Result<Option<EnvFile>, Error>
     checked(file, key, None, &splices).map(Some)
 }
 
+/// Refuses a line that gives `key` a value to those who skip any blank, as dotenvy and Node.js's
+/// dotenv do, and to nobody else.
+fn check_names(file: &EnvFile, key: &str) -> Result<(), Error> {
+    let is_strange = |statement: &&Statement| {
+        statement.kind == Kind::Opaque && names(statement.content(&file.bytes), key)
+    };
+    match file.statements.iter().find(is_strange) {
+        None => Ok(()),
+        Some(statement) => Err(Error::Syntax {
+            at: Position::of(&file.bytes, statement.span.start()),
+            what: "a blank that is neither a space nor a tab, and that only some readers skip",
+        }),
+    }
+}
+
+fn names(line: &[u8], key: &str) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let text = line.trim_start();
+    let exported = text.strip_prefix("export").map(str::trim_start);
+    [Some(text), exported]
+        .into_iter()
+        .flatten()
+        .filter_map(|text| text.strip_prefix(key))
+        .any(|rest| rest.trim_start().starts_with('='))
+}
+
 /// Refuses a value whose end is not where it seems to be.
 fn check_end(file: &EnvFile, key: &str, found: &Assignment) -> Result<(), Error> {
     let token = found.value.of(&file.bytes);
     let why = match found.quote {
         Quote::OpenBacktick => "a backtick that is not closed on its line",
+        Quote::GoesOn => "a quote that is closed further on",
         Quote::Bare | Quote::Complex if token.ends_with(b"\\") => {
             "it ends in a backslash, after which a shell goes on with the next line"
         }
@@ -101,7 +130,9 @@ fn replacement(file: &EnvFile, found: &Assignment, written: String) -> Splice {
     let is_bare = found.quote == Quote::Bare || is_safe_bare(&written);
     let is_last = is_bare && !is_comment;
     let end = found.value.end() + if is_last { blanks } else { 0 };
-    let start = match is_last && written.is_empty() {
+    // dotenvy takes the `#` behind two blanks for a part of the value, and reads on to the end of
+    // a quote in that comment.
+    let start = match written.is_empty() {
         true => end_of_equals(&file.bytes[..found.value.start()]),
         false => found.value.start(),
     };

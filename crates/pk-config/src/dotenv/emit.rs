@@ -75,7 +75,7 @@ pub(super) fn read(token: &[u8], quote: Quote) -> Reading<'_> {
     use Agreement::{Agreed, Disputed};
     let agreed = |is_agreed: bool| if is_agreed { Agreed } else { Disputed };
     match quote {
-        Quote::Bare | Quote::OpenBacktick | Quote::Complex => {
+        Quote::Bare | Quote::OpenBacktick | Quote::Complex | Quote::GoesOn => {
             let is_plain = !token.iter().any(|byte| b"$`\\#'\"".contains(byte));
             Reading {
                 text: token.into(),

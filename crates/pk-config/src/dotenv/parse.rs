@@ -85,6 +85,8 @@ pub(super) enum Quote {
     OpenBacktick,
     /// Text goes on after the closing quote; the value is the rest of the line.
     Complex,
+    /// Bare or complex, with a quote that is closed further on: some readers go on, some do not.
+    GoesOn,
 }
 
 impl Statement {
@@ -207,6 +209,37 @@ fn identifier(bytes: &[u8], start: usize, line_end: usize) -> Option<Span> {
 
 /// The value that begins after the `=` at `start - 1`, and how it is written.
 fn value(bytes: &[u8], start: usize, line_end: usize) -> Result<(Span, Quote), Error> {
+    let (span, quote) = first_value(bytes, start, line_end)?;
+    let may_go_on = matches!(quote, Quote::Bare | Quote::Complex);
+    let quote = if may_go_on && goes_on(bytes, span) {
+        Quote::GoesOn
+    } else {
+        quote
+    };
+    Ok((span, quote))
+}
+
+/// Whether a quote is opened in a value, in the way of a shell, and closed behind it.
+fn goes_on(bytes: &[u8], value: Span) -> bool {
+    let mut at = value.start();
+    while at < value.end() {
+        let end = match bytes[at] {
+            b'"' => closing(bytes, at, is_escaped_by_backslash),
+            b'\'' => closing(bytes, at, |_, _| false),
+            b'\\' => Some((at + 2).min(value.end())),
+            _ => Some(at + 1),
+        };
+        match end {
+            None => return false,
+            Some(end) if end > value.end() => return true,
+            Some(end) => at = end,
+        }
+    }
+    false
+}
+
+/// Where the value ends if every line ends what is not quoted as a whole.
+fn first_value(bytes: &[u8], start: usize, line_end: usize) -> Result<(Span, Quote), Error> {
     let first = skip_blanks(bytes, start, line_end);
     let complex = Ok((Span::new(first, line_end), Quote::Complex));
     match bytes[first..line_end].first() {

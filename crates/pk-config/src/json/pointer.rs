@@ -2,6 +2,9 @@
 
 use super::Error;
 
+/// The most parts. No document is nested deeper, and making what is missing would recurse.
+const MOST_PARTS: usize = 512;
+
 /// The names and indices in a pointer, decoded. None for the root.
 pub(super) fn parse(pointer: &str) -> Result<Vec<String>, Error> {
     let wrong = |what| Error::Pointer {
@@ -25,6 +28,12 @@ pub(super) fn parse(pointer: &str) -> Result<Vec<String>, Error> {
             false => Ok(part.replace("~1", "/").replace("~0", "~")),
         }
     };
+    if rest.split('/').nth(MOST_PARTS).is_some() {
+        return Err(Error::Pointer {
+            pointer: pointer.chars().take(40).collect(),
+            what: "it has more than 512 parts",
+        });
+    }
     rest.split('/').map(part).collect()
 }
 
@@ -77,6 +86,13 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn pointers_are_no_deeper_than_documents() {
+        assert_eq!(parse(&"/a".repeat(512)).unwrap().len(), 512);
+        let refused = parse(&"/a".repeat(85_000)).unwrap_err().to_string();
+        assert!(refused.contains("more than 512 parts"), "{refused}");
     }
 
     #[test]

@@ -98,6 +98,17 @@ fn backups_are_private_few_and_never_twice_the_same() {
 }
 
 #[test]
+fn the_newest_is_the_last_one_made_also_where_the_clock_was_set_back() {
+    let home = Home::new();
+    home.write(".env", "A=1\n");
+    set(&home, "2", 86_400);
+    set(&home, "3", 0);
+    assert_eq!(home.backups(), ["A=1\n", "A=2\n"]);
+    backup::restore(&home.state, &home.path(".env"), None, at(1)).unwrap();
+    assert_eq!(home.read(".env"), "A=2\n");
+}
+
+#[test]
 fn backups_of_files_that_are_long_gone_go() {
     let home = Home::new();
     home.write(".env", "A=1\n");

@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 /// What a holder is to do. With it come, in this order, the locked liveness file, the control
 /// socket, and the bound sockets.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Orders {
-    pub(super) id: String,
+pub(crate) struct Orders {
+    pub(crate) id: String,
     /// The registry and the control socket, as bytes: a path need not be UTF-8.
     registry: Vec<u8>,
     control: Vec<u8>,
     /// Milliseconds since boot.
-    pub(super) ends: Option<u64>,
+    pub(crate) ends: Option<u64>,
     until: Option<Process>,
 }
 
@@ -66,7 +66,7 @@ impl Process {
 /// What is asked of a holder over its control socket.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "lowercase")]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     /// Let go of the port and end.
     Release { id: String },
     /// Give the port to me and end.
@@ -94,7 +94,7 @@ pub(crate) enum Answer {
 }
 
 impl Orders {
-    pub(super) fn new(reservation: &Reservation, registry: &Path, control: &Path) -> Orders {
+    pub(crate) fn new(reservation: &Reservation, registry: &Path, control: &Path) -> Orders {
         Orders {
             id: reservation.id.clone(),
             registry: registry.as_os_str().as_bytes().to_vec(),
@@ -107,15 +107,15 @@ impl Orders {
         }
     }
 
-    pub(super) fn registry(&self) -> PathBuf {
+    pub(crate) fn registry(&self) -> PathBuf {
         OsString::from_vec(self.registry.clone()).into()
     }
 
-    pub(super) fn control(&self) -> PathBuf {
+    pub(crate) fn control(&self) -> PathBuf {
         OsString::from_vec(self.control.clone()).into()
     }
 
-    pub(super) fn until(&self) -> Option<ProcessId> {
+    pub(crate) fn until(&self) -> Option<ProcessId> {
         self.until.map(Process::id)
     }
 }

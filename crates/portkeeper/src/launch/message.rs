@@ -17,36 +17,36 @@ use crate::holder::message::{self, Process};
 /// streams of the program, the terminal if there is one, the locked liveness files, and the bound
 /// sockets.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Orders {
-    pub(super) ids: Vec<String>,
-    pub(super) control: Vec<u8>,
-    pub(super) ports: Vec<Given>,
+pub(crate) struct Orders {
+    pub(crate) ids: Vec<String>,
+    pub(crate) control: Vec<u8>,
+    pub(crate) ports: Vec<Given>,
     /// The variables that get a port, and which one.
-    pub(super) keys: Vec<(String, usize)>,
+    pub(crate) keys: Vec<(String, usize)>,
     /// Milliseconds since boot.
-    pub(super) ends: Option<u64>,
-    pub(super) until: Option<Process>,
-    pub(super) hand_over: HandOver,
-    pub(super) restart: bool,
+    pub(crate) ends: Option<u64>,
+    pub(crate) until: Option<Process>,
+    pub(crate) hand_over: HandOver,
+    pub(crate) restart: bool,
     /// Whether to tell when the program listens, even where that has to be looked for.
-    pub(super) watch: bool,
-    pub(super) terminal: bool,
+    pub(crate) watch: bool,
+    pub(crate) terminal: bool,
     /// The process group of the command.
-    pub(super) group: i32,
+    pub(crate) group: i32,
 }
 
 /// A port, and how many of the sockets are its hold.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Given {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) sockets: usize,
+pub(crate) struct Given {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) sockets: usize,
 }
 
 /// What the supervisor is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// Start the program.
     Start,
     /// Pass this signal on.
@@ -60,7 +60,7 @@ pub(super) enum Told {
 /// What the supervisor says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// It has taken over.
     Ready,
     /// The program runs.
@@ -101,7 +101,7 @@ pub(super) enum Said {
 /// What failed at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The program itself.
     Program,
     /// Giving it the port in the way that was asked for.
@@ -182,13 +182,13 @@ pub enum Cause {
 
 /// A stream of messages. Reading never waits.
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     stream: UnixStream,
     bytes: Vec<u8>,
 }
 
 impl Channel {
-    pub(super) fn new(stream: UnixStream, bytes: Vec<u8>) -> io::Result<Channel> {
+    pub(crate) fn new(stream: UnixStream, bytes: Vec<u8>) -> io::Result<Channel> {
         stream.set_nonblocking(true)?;
         Ok(Channel { stream, bytes })
     }
@@ -197,7 +197,7 @@ impl Channel {
     ///
     /// # Errors
     /// `UnexpectedEof` when the other end is closed.
-    pub(super) fn hear<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub(crate) fn hear<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut buffer = [0; 4096];
         loop {
             if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
@@ -221,7 +221,7 @@ impl Channel {
     ///
     /// One who is stopped may miss news, and hears of the end all the same. But what is lost because
     /// the system failed would leave both ends waiting for each other, so the channel ends with it.
-    pub(super) fn say(&self, message: &impl Serialize) {
+    pub(crate) fn say(&self, message: &impl Serialize) {
         let bytes = message::encode(message);
         let flags = SendFlags::NOSIGNAL;
         let sent = retry_on_intr(|| rustix::net::send(&self.stream, &bytes, flags));

@@ -9,7 +9,7 @@
 mod crew;
 mod front;
 mod ladder;
-mod message;
+pub(crate) mod message;
 mod ready;
 mod reap;
 mod spawn;

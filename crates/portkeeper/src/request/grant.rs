@@ -44,7 +44,7 @@ impl Request<'_> {
         let wanted = self.wanted(grip)?;
         wanted.prepare();
         patience::wait(self.wait, &self.keeper.registry, || {
-            self.grant_now(&wanted, ttl, drafts, Here::on(machine.clone()))
+            self.grant_now(&wanted, ttl, drafts, self.keeper.here_on(machine))
         })
     }
 
@@ -98,7 +98,7 @@ impl Request<'_> {
     /// Finds what is wrong with the files before a port is taken, and ends what belongs to changes
     /// that were cut short.
     pub(super) fn rehearse(&self) -> Result<Here, Error> {
-        let here = Here::now();
+        let here = self.keeper.here();
         if !self.targets.is_empty() {
             self.keeper.recover_files(&here)?;
             let any = PortRange::DEFAULT.first();

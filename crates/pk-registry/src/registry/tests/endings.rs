@@ -212,6 +212,18 @@ fn a_reboot_ends_all() {
 }
 
 #[test]
+fn what_a_reboot_has_ended_goes_also_where_it_can_not_be_read() {
+    let mut world = World::new();
+    world.set_entries("\"tcp/127.0.0.1:8080@1\":{}");
+    let listed = |world: &World| world.registry.read(&world.here).unwrap().entries.len();
+    world.update(|transaction| transaction.sweep(|_| None));
+    assert_eq!(listed(&world), 1);
+    world.here.machine.boot_id = "next boot".into();
+    world.update(|transaction| transaction.sweep(|_| None));
+    assert_eq!(listed(&world), 0);
+}
+
+#[test]
 fn a_guard_keeps_its_reservation_alive_until_it_is_closed() {
     for (kind, reason) in [
         (Kind::Guarded, Reason::GuardGone),

@@ -1,0 +1,209 @@
+//! `.env` files: key, NUL, value, NUL, the bytes of the file.
+
+use pk_config::dotenv::{EnvFile, Error};
+
+use super::{check_message, parts};
+use crate::target::{Source, Target};
+
+pub(super) const TARGET: Target = Target {
+    name: "env",
+    about: "an edit of a .env file reads back, here and in dotenvy, and changes nothing else",
+    source: Source::Bytes(&[
+        "PORT",
+        "A",
+        "B",
+        "export ",
+        "=",
+        "'",
+        "\"",
+        "`",
+        "\\",
+        "\\'",
+        "\\\"",
+        "\n",
+        "\r\n",
+        "\r",
+        "\t",
+        " ",
+        "#",
+        " # c",
+        "\u{feff}",
+        "$",
+        "${",
+        "${A}",
+        "}",
+        "8080",
+        "it's",
+        "a b",
+        "A=1\n",
+        "A='x'\n",
+        "A=\"x\"\n",
+        "PORT=3000",
+        "PORT = 1",
+        "PORT: 1\n",
+        "\0",
+        "\\\n",
+        "\u{e9}",
+        "=\"",
+        "='",
+        "\"\n",
+        "'\n",
+        "\u{b}",
+        "\u{c}",
+        "\u{85}",
+        "\u{a0}",
+    ]),
+    check,
+};
+
+fn check(input: &[u8]) {
+    let ([key, value], bytes) = parts(input);
+    let before = match EnvFile::parse(bytes) {
+        Ok(file) => file,
+        Err(error) => return check_message(&error.to_string()),
+    };
+    assert_eq!(before.as_bytes(), bytes, "reading changes nothing");
+    let mut after = before.clone();
+    match after.set(&key, &value).map(|_| ()) {
+        Err(error) => {
+            check_refusal(&error, &key, &value);
+            assert_eq!(after.as_bytes(), bytes, "a refused edit changes nothing");
+        }
+        Ok(()) => {
+            check_set(&before, &after, &key, &value);
+            check_readers(&before, &after, &key);
+            let mut again = after.clone();
+            again.set(&key, &value).unwrap();
+            assert_eq!(
+                again.as_bytes(),
+                after.as_bytes(),
+                "the second time changes nothing"
+            );
+            check_unset(&before, after, &key);
+        }
+    }
+    let mut without = before.clone();
+    if without.unset(&key).is_ok() {
+        assert_eq!(without.get(&key), None, "it is gone");
+        assert_eq!(others(&without, &key), others(&before, &key), "others stay");
+    }
+}
+
+/// What can't be refused: numbers and plain words into a file that says nothing strange of the key.
+fn check_refusal(error: &Error, key: &str, value: &str) {
+    check_message(&error.to_string());
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_asked_wrongly = matches!(
+        error,
+        Error::InvalidKey { .. } | Error::InvalidValue { .. } | Error::NotPortable { .. }
+    );
+    let is_number = |text: &str| {
+        text.bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_digit())
+    };
+    let is_good = is_plain(key) && !key.is_empty() && !is_number(key) && is_plain(value);
+    assert!(
+        !(is_asked_wrongly && is_good),
+        "{key}={value} is refused: {error}"
+    );
+}
+
+fn check_set(before: &EnvFile, after: &EnvFile, key: &str, value: &str) {
+    assert_eq!(
+        after.get(key).as_deref(),
+        Some(value.as_bytes()),
+        "it reads back"
+    );
+    assert_eq!(others(after, key), others(before, key), "others stay");
+    let (old, new) = (before.as_bytes(), after.as_bytes());
+    // What is left of both when what they share at their ends is taken off.
+    let front = old
+        .iter()
+        .zip(new)
+        .take_while(|(old, new)| old == new)
+        .count();
+    let most = old.len().min(new.len()) - front;
+    let ends = old.iter().rev().zip(new.iter().rev());
+    let back = ends.take(most).take_while(|(old, new)| old == new).count();
+    let cut = &old[front..old.len() - back];
+    let (count, was) = (before.occurrences(key), before.get(key));
+    if count == 0 {
+        let mut rest = new.iter();
+        let is_kept = old.iter().all(|byte| rest.any(|other| other == byte));
+        assert!(is_kept, "something is removed to add {key}");
+    }
+    if count == 1 && !was.is_some_and(|was| was.contains(&b'\n')) {
+        assert!(
+            !cut.contains(&b'\n'),
+            "more than the line of {key} is changed: {cut:?}"
+        );
+    }
+}
+
+/// A file without the key is what it was before the key was added, up to the end of its last line.
+fn check_unset(before: &EnvFile, mut after: EnvFile, key: &str) {
+    let is_new = !before.keys().any(|name| name == key);
+    let size = before.as_bytes().len();
+    let is_appended = is_new && after.as_bytes().starts_with(before.as_bytes());
+    if after.unset(key).is_err() {
+        return;
+    }
+    assert_eq!(after.get(key), None, "it is gone");
+    if is_appended && before.as_bytes().ends_with(b"\n") {
+        let left = &after.as_bytes()[size.min(after.as_bytes().len())..];
+        let is_blank = left.iter().all(|byte| b"\r\n".contains(byte));
+        assert!(
+            after.as_bytes().starts_with(before.as_bytes()) && is_blank,
+            "taken back"
+        );
+    }
+}
+
+/// What is said of other keys, in its order. Each is looked for from the start, so of a long file
+/// not of all.
+fn others(file: &EnvFile, key: &str) -> Vec<(String, Vec<u8>)> {
+    let keys = file.keys().filter(|name| *name != key).take(100);
+    keys.map(|name| (name.to_owned(), file.get(name).unwrap().into_owned()))
+        .collect()
+}
+
+/// Where dotenvy reads a file as it is read here, it does so after the edit.
+fn check_readers(before: &EnvFile, after: &EnvFile, key: &str) {
+    // Who expands may read others otherwise than before, and rightly so.
+    let bytes = before.as_bytes();
+    // To dotenvy a quote behind a backslash may go on beyond its line.
+    let goes_on = bytes
+        .windows(2)
+        .any(|pair| pair == b"\\'" || pair == b"\\\"");
+    let is_plain = bytes.len() < 4096 && !bytes.contains(&b'$') && !goes_on;
+    if !is_plain || !is_read_so(before) {
+        return;
+    }
+    assert!(
+        is_read_so(after),
+        "dotenvy differs since {key} was set: {:?}",
+        read(after.as_bytes())
+    );
+}
+
+/// Whether dotenvy finds the same keys in the same order, and of each the same value.
+fn is_read_so(file: &EnvFile) -> bool {
+    let Some(found) = read(file.as_bytes()) else {
+        return false;
+    };
+    // It takes the first of several, as does who loads the file with it.
+    let first = |key: &str| found.iter().find(|(name, _)| name == key);
+    let is_same = |key: &str| {
+        let value = file.get(key).unwrap();
+        first(key).is_some_and(|(_, read)| *read == String::from_utf8_lossy(&value))
+    };
+    file.keys().eq(found.iter().map(|(key, _)| key.as_str())) && file.keys().all(is_same)
+}
+
+/// What dotenvy reads.
+fn read(bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    dotenvy::from_read_iter(bytes)
+        .collect::<Result<_, _>>()
+        .ok()
+}

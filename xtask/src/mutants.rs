@@ -1,0 +1,83 @@
+//! `cargo xtask mutants`: how many small changes of the code that must never be wrong the tests of
+//! its own crate notice. Never changes the code itself: cargo-mutants works on a copy.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use serde_json::Value;
+
+use crate::{Outcome, cargo, tools};
+
+/// Locking, committing, parsing, `.env` files, and what has ended.
+const FILES: &[&str] = &[
+    "crates/pk-registry/src/staleness.rs",
+    "crates/pk-registry/src/registry/change.rs",
+    "crates/pk-registry/src/format.rs",
+    "crates/pk-fs/src/lock.rs",
+    "crates/pk-fs/src/replace/volatile.rs",
+    "crates/pk-fs/src/replace/durable.rs",
+    "crates/pk-config/src/json/parse.rs",
+    "crates/pk-config/src/dotenv/*.rs",
+];
+
+/// The least share that must be noticed, in percent.
+const LEAST: f64 = 95.0;
+
+/// Mutates the `files` that are named, or all; of the mutants only a share where one is named, such as
+/// `0/4`.
+pub(crate) fn run(files: &[String], shard: Option<&str>) -> Outcome {
+    let tools = tools::path_with("cargo-mutants")?;
+    let workspace = cargo::workspace()?;
+    let place = workspace.target_directory.as_std_path();
+    let mut mutants = cargo::command(&["mutants", "--no-times", "--colors", "never"]);
+    mutants.args(["--minimum-test-timeout", "60", "--output"]);
+    mutants.arg(place).env("PATH", tools);
+    mutants.current_dir(&workspace.workspace_root);
+    match files {
+        [] => FILES.iter().for_each(|file| add(&mut mutants, file)),
+        _ => files.iter().for_each(|file| add(&mut mutants, file)),
+    }
+    mutants.args(shard.map(|shard| format!("--shard={shard}")));
+    // Its code only tells what is told here.
+    mutants.status()?;
+    report(&place.join("mutants.out/outcomes.json"))
+}
+
+fn add(mutants: &mut Command, file: &str) {
+    mutants.args(["--file", file]);
+}
+
+/// Prints the score, and every mutant that nobody noticed.
+fn report(outcomes: &Path) -> Outcome {
+    let outcomes: Value = serde_json::from_slice(&fs::read(outcomes)?)?;
+    let count = |name: &str| outcomes[name].as_f64().unwrap_or(0.0);
+    let (caught, missed) = (count("caught") + count("timeout"), count("missed"));
+    for survivor in survivors(&outcomes)? {
+        println!("not noticed: {survivor}");
+    }
+    let score = 100.0 * caught / (caught + missed).max(1.0);
+    println!(
+        "{caught} of {} mutants are noticed: {score:.1} % ({} do not compile)",
+        caught + missed,
+        count("unviable")
+    );
+    Ok(match score >= LEAST {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn survivors(outcomes: &Value) -> Result<Vec<String>, Box<dyn Error>> {
+    let all = outcomes["outcomes"].as_array().ok_or("no outcomes")?;
+    let missed = all
+        .iter()
+        .filter(|outcome| outcome["summary"] == "MissedMutant");
+    let name = |outcome: &Value| {
+        outcome["scenario"]["Mutant"]["name"]
+            .as_str()
+            .map(Into::into)
+    };
+    Ok(missed.filter_map(name).collect())
+}
