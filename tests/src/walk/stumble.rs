@@ -28,6 +28,7 @@ type Place = (String, usize);
 pub fn stumble(scene: &'static Scene, but: &BTreeSet<String>) -> Option<Passed> {
     let begun = Instant::now();
     let mut world = World::stumbling(scene)?;
+    world.holder_rules = world.rules("");
     world.reset();
     let (answer, places) = world.trace("");
     let answer = answer.ok();
@@ -44,8 +45,14 @@ pub fn stumble(scene: &'static Scene, but: &BTreeSet<String>) -> Option<Passed> 
         }
         for (action, mishap) in mishaps {
             let rule = format!("{name}@{number}={action}");
+            let is_holders = name.starts_with("holding.") && scene.first.is_some();
+            let (before, rule_now) = match is_holders {
+                true => (&*rule, ""),
+                false => ("", &*rule),
+            };
+            world.holder_rules = world.rules(before);
             let taken = world.attempt(|world| {
-                let (answer, places) = world.trace(&rule);
+                let (answer, places) = world.trace(rule_now);
                 names.extend(places.into_keys().map(|(name, _)| name));
                 let fate = world.fate(&answer, mishap);
                 world.judge(fate, &answer);
@@ -74,10 +81,17 @@ impl World {
         // There is none the first time.
         let _ = fs::remove_file(&log);
         let mut command = self.command();
-        let rules = format!("*=trace({});{rule}", log.display());
-        command.env("PORTKEEPER_FAILPOINTS", rules);
+        command.env("PORTKEEPER_FAILPOINTS", self.rules(rule));
         let answer = self.env.run(command);
         (answer, passed(&fs::read_to_string(log).unwrap_or_default()))
+    }
+
+    /// A rule, and a log of what is passed.
+    fn rules(&self, rule: &str) -> String {
+        format!(
+            "*=trace({});{rule}",
+            self.env.root().join("passed").display()
+        )
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct World {
     picture: Vec<(PathBuf, Option<Vec<u8>>)>,
     /// What there is before the scene.
     pub(super) before: State,
+    /// Where a holder stumbles that is there before the scene.
+    pub(super) holder_rules: String,
 }
 
 /// What can be seen of a world.
@@ -75,6 +77,7 @@ impl World {
             scene,
             picture: Vec::new(),
             before: State::default(),
+            holder_rules: String::new(),
         };
         world.furnish();
         for folder in ["home", "project"] {
@@ -163,7 +166,9 @@ impl World {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
         if let Some(first) = self.scene.first {
-            self.env.pk(self.fill(first)).ok();
+            let mut command = self.env.portkeeper(self.fill(first));
+            command.env("PORTKEEPER_FAILPOINTS", &self.holder_rules);
+            self.env.run(command).ok();
         }
         self.before = self.look();
     }

@@ -6,6 +6,17 @@ use std::path::Path;
 
 use pk_tests::walk::{SCENES, stumble};
 
+/// What no scene comes to: a server that binds while it is run, a host of its own, a lock that others
+/// have. The tests of these make them happen, and do not stumble.
+const BESIDE: [&str; 6] = [
+    "adopt.asked",
+    "adopt.replied",
+    "adopt.reply",
+    "hold.host-bound",
+    "lock.wait",
+    "lock.waited",
+];
+
 #[test]
 fn every_failpoint_is_passed_and_survived() {
     let mut passed = BTreeSet::new();
@@ -22,8 +33,8 @@ fn every_failpoint_is_passed_and_survived() {
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates"),
         &mut named,
     );
-    let missing: Vec<_> = named.difference(&passed).collect();
-    assert!(missing.is_empty(), "no command passes {missing:?}");
+    let missing: Vec<_> = named.difference(&passed).map(String::as_str).collect();
+    assert_eq!(missing, BESIDE, "passed by no command");
 }
 
 /// The names of the failpoints in the sources below a folder.

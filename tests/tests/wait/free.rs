@@ -47,7 +47,7 @@ fn the_end_of_a_hold_is_noticed() {
     env.pk(format!("wait {port} --free --timeout 10ms"))
         .refused(1)
         .says(format!(
-            "error: port {port} on 127.0.0.1 is not free after 0.01s: held by shop (process {holder})"
+            "error: port {port} on 127.0.0.1 is not free after 10ms: held by shop (process {holder})"
         ))
         .says(format!("hint: portkeeper why {port}"));
     let mut waiting = waiting(&env, &format!("wait {port} --free"));

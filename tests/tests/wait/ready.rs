@@ -59,7 +59,7 @@ fn what_is_there_instead_is_told_when_time_is_over() {
     env.pk(&line)
         .refused(1)
         .says(format!(
-            "error: nothing listens on port {port} after 0.02s: it is free\n"
+            "error: nothing listens on port {port} after 20ms: it is free\n"
         ))
         .says(format!("hint: portkeeper why {port}"));
     env.pk(format!("reserve --hold --owner shop {}", ports.range()))
