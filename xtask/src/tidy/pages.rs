@@ -5,6 +5,8 @@ use super::Finding;
 
 /// The page of faults and attacks, whose tests begin with the number of their row.
 const FAULTS: &str = "docs/reference/faults.md";
+/// The page of bugs, each with the tests that would find it again.
+const BUGS: &str = "docs/bugs.md";
 /// The page of what `doctor` finds, and where it finds it.
 const DOCTOR: &str = "docs/reference/doctor.md";
 const DOCTORS_ROOMS: &str = "crates/portkeeper/src/doctor/";
@@ -16,10 +18,12 @@ pub(super) fn check(texts: &[(String, String)]) -> Vec<Finding> {
         Some(text.as_str())
     };
     let mut findings = Vec::new();
-    for (name, line) in page(FAULTS).into_iter().flat_map(names) {
-        let is_there = texts.iter().any(|(path, text)| defines(path, text, name));
-        if is_row(name) && !is_there {
-            findings.push(finding(FAULTS, line, format!("names the test {name}")));
+    for (path, is_test) in [(FAULTS, is_row as fn(&str) -> bool), (BUGS, is_sentence)] {
+        for (name, line) in page(path).into_iter().flat_map(names) {
+            let is_there = texts.iter().any(|(path, text)| defines(path, text, name));
+            if is_test(name) && !is_there {
+                findings.push(finding(path, line, format!("names the test {name}")));
+            }
         }
     }
     let listed: Vec<_> = page(DOCTOR).into_iter().flat_map(names).collect();
@@ -64,6 +68,12 @@ fn is_row(name: &str) -> bool {
     let row = name.strip_prefix("test_").unwrap_or(name).as_bytes();
     matches!(row, [b'f' | b'a', first, second, b'_', ..]
         if first.is_ascii_digit() && second.is_ascii_digit())
+}
+
+/// `a_file_is_whole`: the name of a test is a sentence of three words at least.
+fn is_sentence(name: &str) -> bool {
+    let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    name.bytes().all(is_fine) && name.matches('_').count() >= 2
 }
 
 fn defines(path: &str, text: &str, name: &str) -> bool {
@@ -114,6 +124,13 @@ mod tests {
         check(&[(FAULTS, page), rust, python], &[]);
         check(&[(FAULTS, page), rust], &["names the test test_a25_b"]);
         check(&[(FAULTS, page), python], &["names the test f27_it_is_so"]);
+    }
+
+    #[test]
+    fn a_test_that_would_find_a_bug_again_is_there() {
+        let page = (BUGS, "| Lost | `it_is_kept_now`, `gc`, `a_b` |\n");
+        check(&[page, ("a.rs", "fn it_is_kept_now() {")], &[]);
+        check(&[page], &["names the test it_is_kept_now"]);
     }
 
     #[test]
