@@ -14,6 +14,10 @@ pub(crate) enum Suite {
     Commands,
     /// Reserving and releasing in the library, beside the bare system calls
     Library,
+    /// The parts of a reservation, each by itself, and edits of files of up to 4 MiB
+    Parts,
+    /// Finding a port behind thousands that are in use
+    Walk,
     /// 1, 8 and 64 processes at once
     Contention,
     /// Other programs that give out ports, installed below the target folder
@@ -29,6 +33,8 @@ impl Suite {
             Suite::HandOver => ("hand_over", None),
             Suite::Commands => ("speed", Some("commands")),
             Suite::Library => ("speed", Some("library")),
+            Suite::Parts => ("speed", Some("parts")),
+            Suite::Walk => ("speed", Some("walk")),
             Suite::Contention => ("speed", Some("contention")),
             Suite::Peers => ("speed", Some("peers")),
             Suite::Tables => ("speed", Some("tables")),

@@ -77,7 +77,8 @@ pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error
         return build(&["--release"]);
     }
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    flags.push_str(" -C target-feature=+crt-static");
+    // A panic aborts: nobody unwinds.
+    flags.push_str(" -C target-feature=+crt-static -C force-unwind-tables=no");
     // With a target named, what runs while building (proc-macros) is not linked so.
     let target = host()?;
     let mut build = command(&["build", "--release", "--target", &target]);

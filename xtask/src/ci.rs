@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use crate::instructions::{self, Then};
 use crate::torture::{self, Torture};
 use crate::{Outcome, cargo, failpoints, test, tidy};
 
@@ -11,7 +12,7 @@ type Step = (&'static str, fn() -> Outcome);
 
 /// Runs all checks, last those that run the program unless `skip_test`.
 pub(crate) fn run(skip_test: bool) -> Outcome {
-    let steps: [Step; 7] = [
+    let steps: [Step; 8] = [
         ("fmt", || component("fmt", &["--all", "--check"])),
         ("clippy", || {
             component(
@@ -23,6 +24,7 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         ("tidy", tidy::run),
         ("failpoints", failpoints::check),
         ("test", || test::run(&[], &[])),
+        ("instructions", || instructions::run(Then::Compare)),
         ("torture", || torture::run(&Torture::quick())),
     ];
     for (name, step) in steps {

@@ -13,6 +13,7 @@ mod ci;
 mod coverage;
 mod failpoints;
 mod fuzz;
+mod instructions;
 mod mutants;
 mod python;
 mod test;
@@ -26,6 +27,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use instructions::Then;
 
 /// What a chore gives back: the exit code of the process, or why it could not be done at all.
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -74,6 +77,12 @@ enum Chore {
         #[arg(short, long = "package", value_name = "NAME")]
         packages: Vec<String>,
     },
+    /// Count the instructions of the commonest commands, and compare with what is kept
+    Instructions {
+        /// Keep what is counted now
+        #[arg(long)]
+        write: bool,
+    },
     /// Build the Python package as a wheel that installs without a compiler, and print its path
     Wheel {
         /// The folder for it; `wheels` in the target folder where none is given
@@ -82,7 +91,7 @@ enum Chore {
     },
     /// Check the house rules: layers, homes of packages, shape of files
     Tidy,
-    /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test, torture --quick
+    /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test, instructions, torture --quick
     Ci {
         /// Leave out what runs the program: test and torture
         #[arg(long)]
@@ -98,6 +107,8 @@ fn main() -> ExitCode {
         Chore::Fuzz(asked) => fuzz::run(&asked),
         Chore::Mutants { files, shard } => mutants::run(&files, shard.as_deref()),
         Chore::Coverage { packages } => coverage::run(&packages),
+        Chore::Instructions { write: true } => instructions::run(Then::Write),
+        Chore::Instructions { write: false } => instructions::run(Then::Compare),
         Chore::Wheel { out } => python::wheel(out),
         Chore::Tidy => tidy::run(),
         Chore::Ci { skip_test } => ci::run(skip_test),

@@ -13,8 +13,8 @@ use pk_fs::replace::{DurableError, Original, Target};
 use pk_fs::utc;
 use tracing::debug;
 
+use crate::diff;
 use crate::digest::Digest;
-use crate::rewrite::diff;
 use crate::{Create, Error, MAX_FILE_BYTES, Rewrite, State, Transaction, Written};
 
 /// One state of a file that was kept.
@@ -90,7 +90,7 @@ pub fn diff_with(state: &State, file: &Path, at: Option<&str>) -> Result<String,
     let backup = choose(state, file, at)?;
     let now = Target::resolve(file)?.read(MAX_FILE_BYTES as u64)?;
     let now = now.as_ref().map(Original::bytes);
-    Ok(diff(file, now, &read(&backup)?))
+    Ok(diff::unified(file, now, &read(&backup)?))
 }
 
 /// Keeps what a file held, and returns where. What the newest backup holds is not kept twice.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use pk_fs::replace::{DurableError, Original, Target};
 
+use crate::diff;
 use crate::digest::Digest;
 use crate::edit::{Edited, Edits};
-use crate::rewrite::{Policy, diff};
+use crate::rewrite::Policy;
 use crate::{Create, Error, InPlace, MAX_FILE_BYTES, Preview, Rewrite, Strategy};
 
 /// A file that was read, and what it shall hold.
@@ -113,7 +114,7 @@ impl Draft {
         let edited = || self.answers.iter().map(|answer| &answer.edited);
         let before = self.original.as_ref().map(Original::bytes);
         let diff = match self.is_changed() {
-            true => diff(&self.path, before, &self.bytes),
+            true => diff::unified(&self.path, before, &self.bytes),
             false => String::new(),
         };
         Preview {

@@ -74,6 +74,7 @@
 
 mod attempt;
 pub mod backup;
+mod diff;
 mod digest;
 pub mod dotenv;
 mod draft;

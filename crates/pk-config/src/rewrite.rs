@@ -1,10 +1,9 @@
 //! One file to be changed: where, what, and what may be done to get there. Never writes: a
 //! [`Transaction`] of one or of many does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pk_fs::replace::InPlaceReason;
-use similar::TextDiff;
 
 use crate::edit::{Content, Edits, Env, EnvEdit, Guards, Json, JsonEdit};
 use crate::{Error, State, Transaction, Written, dotenv};
@@ -243,21 +242,4 @@ impl Policy {
     pub(crate) fn forbids(self, mode: u32, is_protected: impl FnOnce() -> bool) -> bool {
         self.guards == Guards::Up && (mode & 0o222 == 0 || is_protected())
     }
-}
-
-/// A unified diff of what a file holds (nothing, where it is not there) and will hold.
-pub(crate) fn diff(path: &Path, before: Option<&[u8]>, after: &[u8]) -> String {
-    let old = String::from_utf8_lossy(before.unwrap_or_default());
-    let new = String::from_utf8_lossy(after);
-    let path = path.display().to_string();
-    let from = if before.is_some() {
-        path.as_str()
-    } else {
-        "/dev/null"
-    };
-    TextDiff::from_lines(&*old, &*new)
-        .unified_diff()
-        .context_radius(0)
-        .header(from, &path)
-        .to_string()
 }

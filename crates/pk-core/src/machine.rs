@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::process::Itself;
-use crate::{PortRange, sys};
+use crate::{PortRange, Walk, sys};
 
 /// The boot of the machine and the namespaces that this process lives in. What the system does not
 /// tell (it may just have no descriptor left) is 0 or empty, and then may be anybody's: to compare
@@ -33,12 +33,22 @@ impl Machine {
     /// Asks the system.
     #[must_use]
     pub fn here() -> Machine {
+        Machine::in_network(network_namespace())
+    }
+
+    /// The same, for whoever is about to look for a port.
+    #[must_use]
+    pub fn of_walk(walk: &Walk) -> Machine {
+        Machine::in_network(walk.network().unwrap_or_else(network_namespace))
+    }
+
+    fn in_network(network: u64) -> Machine {
         let boot_id = Itself::know(|itself| &mut itself.boot_id, boot_id);
         let time = Itself::know(|itself| &mut itself.time, || namespace("time"));
         let processes = Itself::know(|itself| &mut itself.processes, process_namespace);
         Machine {
             boot_id: boot_id.unwrap_or_default(),
-            network: network_namespace(),
+            network,
             time: time.unwrap_or(0),
             processes: processes.unwrap_or(0),
         }
@@ -170,6 +180,12 @@ mod tests {
     fn the_clock_goes_on_and_the_machine_stays() {
         let then = boot_clock_ms();
         assert_eq!(Machine::here(), Machine::here());
+        let walk = Walk::prepared(crate::Protocol::Both);
+        assert_eq!(Machine::of_walk(&walk), Machine::here());
+        assert_eq!(
+            Machine::of_walk(&Walk::new(crate::Protocol::Tcp)),
+            Machine::here()
+        );
         assert!(boot_clock_ms() >= then);
         assert_ne!(then, 0);
     }

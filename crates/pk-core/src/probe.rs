@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-use crate::{Error, Host, Port, Protocol, Transport};
+use crate::{Error, Host, Port, Protocol, Transport, sys};
 
 /// A walk along candidates: one socket (for both protocols, one of each) is bound to each until a
 /// bind succeeds. A failed bind leaves the socket as it was, and one call costs a sixth of opening a
@@ -45,6 +45,23 @@ impl Walk {
         Walk {
             legs: protocol.transports().iter().map(leg).collect(),
         }
+    }
+
+    /// A walk whose sockets are open, which takes longer than all else: so nobody needs to wait while
+    /// it begins. One that can't be opened now is opened when it is needed.
+    #[must_use]
+    pub fn prepared(protocol: Protocol) -> Walk {
+        let mut walk = Walk::new(protocol);
+        for leg in &mut walk.legs {
+            leg.socket = anywhere(leg.transport).ok();
+        }
+        walk
+    }
+
+    /// The number of the network namespace in which it was prepared, where the kernel tells.
+    pub(crate) fn network(&self) -> Option<u64> {
+        let (socket, _) = self.legs.first()?.socket.as_ref()?;
+        sys::network_cookie(socket).ok()
     }
 
     /// Takes `port` if nothing on the machine uses it; for both protocols, if neither is used.

@@ -20,11 +20,13 @@ use crate::reservation::{self, Kind, Lease, Reservation};
 
 mod depth;
 mod key;
+mod known;
 mod origin;
 mod plain;
 
 use depth::is_deeper;
 pub(crate) use key::EntryKey;
+pub(crate) use known::Known;
 use origin::Origin;
 
 /// What the first field says.
@@ -78,8 +80,12 @@ pub(crate) enum Purpose {
 }
 
 impl<'t> Document<'t> {
-    pub(crate) fn parse(bytes: &'t [u8], purpose: Purpose) -> Result<Document<'t>, Unreadable> {
-        match plain::parse(bytes) {
+    pub(crate) fn parse(
+        bytes: &'t [u8],
+        purpose: Purpose,
+        known: &mut Known,
+    ) -> Result<Document<'t>, Unreadable> {
+        match plain::parse(bytes, known) {
             Some(document) => Ok(document),
             None => Document::parse_any(bytes, purpose),
         }
@@ -145,7 +151,7 @@ impl<'t> Document<'t> {
         out.extend_from_slice(b",\"entries\":{");
         for (at, entry) in self.entries.iter().enumerate() {
             out.extend_from_slice(if at == 0 { b"\n" } else { b",\n" });
-            json(&mut out, &*entry.key);
+            entry.write_key(&mut out);
             out.push(b':');
             out.extend_from_slice(entry.raw.as_bytes());
         }
@@ -321,6 +327,16 @@ impl Entry<'_> {
             Some(place) if place == EntryKey::of(&reservation) => Ok(reservation),
             _ => Err("its key names another port than its fields".into()),
         }
+    }
+
+    fn write_key(&self, out: &mut Vec<u8>) {
+        if self.place.is_none() {
+            return json(out, &*self.key);
+        }
+        // What can be read has no character that must be escaped.
+        out.push(b'"');
+        out.extend_from_slice(self.key.as_bytes());
+        out.push(b'"');
     }
 
     /// Whether its id could be this one: cheap, and never wrong when it says no.

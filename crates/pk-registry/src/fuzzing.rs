@@ -2,7 +2,7 @@
 
 use pk_core::Port;
 
-use crate::format::{Document, Entry, Purpose, Unreadable};
+use crate::format::{Document, Entry, Known, Purpose, Unreadable};
 use crate::reservation::Reservation;
 
 /// What a registry file says.
@@ -67,11 +67,12 @@ pub fn write(generation: u64, boot_id: &str, reservations: &[Reservation]) -> Ve
 }
 
 fn open(bytes: &[u8], purpose: Purpose) -> Result<Content, Refused> {
-    let document = Document::parse(bytes, purpose).map_err(|why| match why {
-        Unreadable::Foreign(what) => Refused::Foreign(what),
-        Unreadable::TooMany => Refused::TooMany,
-        Unreadable::Corrupt(why) => Refused::Corrupt(why),
-    })?;
+    let document =
+        Document::parse(bytes, purpose, &mut Known::default()).map_err(|why| match why {
+            Unreadable::Foreign(what) => Refused::Foreign(what),
+            Unreadable::TooMany => Refused::TooMany,
+            Unreadable::Corrupt(why) => Refused::Corrupt(why),
+        })?;
     let entry = |entry: &Entry<'_>| Item {
         key: entry.key.to_string(),
         port: entry.port(),

@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use pk_core::Machine;
@@ -24,7 +25,7 @@ use rustix::fs::AtFlags;
 use tracing::debug;
 
 use crate::error::Error;
-use crate::format::Purpose;
+use crate::format::{Known, Purpose};
 use crate::generation::Memory;
 use crate::liveness::Witness;
 use crate::reservation::{Lease, Reservation};
@@ -84,11 +85,21 @@ impl Here {
     }
 }
 
-/// A registry at its path. Nothing is opened before it is read or changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A registry at its path. Nothing is opened before it is read or changed. Whoever keeps it, or a copy
+/// of it, need not read again what has not changed.
+#[derive(Debug, Clone)]
 pub struct Registry {
     path: PathBuf,
+    known: Arc<Mutex<Known>>,
 }
+
+impl PartialEq for Registry {
+    fn eq(&self, other: &Registry) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for Registry {}
 
 /// What became of a change.
 #[derive(Debug)]
@@ -108,7 +119,10 @@ impl Registry {
     /// in which each user has a file.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Registry {
-        Registry { path: path.into() }
+        Registry {
+            path: path.into(),
+            known: Arc::default(),
+        }
     }
 
     /// The path.

@@ -1,13 +1,12 @@
 //! Choosing ports and taking them, while the registry is locked. Never writes anything.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use pk_core::probe::Claim;
 use pk_core::sockets::{self, States};
-use pk_core::{Candidate, Coverage, Error as PortError, Hold, Host, Origin, PortRange};
+use pk_core::{Candidate, Coverage, Error as PortError, Hold, Host, Origin, Port, PortRange};
 use pk_core::{Protocol, Transport, Walk, Wish, machine};
 use pk_registry::{Obstacle, Reservation, Transaction};
 use rustix::net::AddressFamily;
@@ -70,23 +69,30 @@ pub(crate) enum Search {
     Crowded,
 }
 
-/// The ports that somebody listens or receives on.
+/// The ports that somebody listens or receives on, a bit each.
 #[derive(Debug)]
-pub(crate) struct InUse(HashSet<u16>);
+pub(crate) struct InUse(Box<[u64; 1 << 10]>);
 
 impl InUse {
     /// Asks the kernel. Where it does not tell, every port is tried.
     pub(crate) fn ask(protocol: Protocol) -> InUse {
         let families = [AddressFamily::INET, AddressFamily::INET6];
-        let list = |&transport| {
+        let mut found = InUse(Box::new([0; 1 << 10]));
+        for &transport in protocol.transports() {
             let states = match transport {
                 Transport::Tcp => States::LISTENING,
                 Transport::Udp => States::RECEIVING,
             };
-            sockets::list(transport, &families, states, None).unwrap_or_default()
-        };
-        let found = protocol.transports().iter().flat_map(list);
-        InUse(found.map(|socket| socket.port).collect())
+            for socket in sockets::list(transport, &families, states, None).unwrap_or_default() {
+                found.0[usize::from(socket.port / 64)] |= 1 << (socket.port % 64);
+            }
+        }
+        found
+    }
+
+    fn has(&self, port: Port) -> bool {
+        let port = port.number();
+        self.0[usize::from(port / 64)] & (1 << (port % 64)) != 0
     }
 }
 
@@ -97,14 +103,15 @@ const CROWDED: usize = 64;
 /// Takes as many ports as are wanted, or none.
 pub(crate) fn search(
     transaction: &mut Transaction<'_>,
+    walk: &mut Walk,
     wanted: &Wanted,
     in_use: Option<&InUse>,
     now: SystemTime,
 ) -> Result<Search, Error> {
     // Only where it is short of ports is each entry in the way looked into.
-    match walk(transaction, wanted, in_use, now, Looks::Few)? {
+    match look(transaction, walk, wanted, in_use, now, Looks::Few)? {
         Ok(found) => Ok(found),
-        Err(_) => walk(transaction, wanted, in_use, now, Looks::All)?
+        Err(_) => look(transaction, walk, wanted, in_use, now, Looks::All)?
             .map_err(|tally| tally.into_error(wanted)),
     }
 }
@@ -116,15 +123,15 @@ enum Looks {
     All,
 }
 
-fn walk(
+fn look(
     transaction: &mut Transaction<'_>,
+    walk: &mut Walk,
     wanted: &Wanted,
     in_use: Option<&InUse>,
     now: SystemTime,
     looks: Looks,
 ) -> Result<Result<Search, Tally>, Error> {
     let Wanted { host, protocol, .. } = *wanted;
-    let mut walk = Walk::new(protocol);
     let mut found = Vec::with_capacity(wanted.count);
     let mut tally = Tally::new(wanted);
     let candidates = wanted.wish.candidates(wanted.seed, || wanted.ephemeral());
@@ -140,12 +147,12 @@ fn walk(
         } else if transaction.is_spoken_for(host, port, protocol) {
             continue;
         }
-        let is_known = in_use.is_some_and(|in_use| in_use.0.contains(&port.number()));
+        let is_known = in_use.is_some_and(|in_use| in_use.has(port));
         if is_known && !is_asked_for {
             tally.in_use += 1;
             continue;
         }
-        match take(&mut walk, candidate, wanted) {
+        match take(walk, candidate, wanted) {
             Ok(taken) => found.push(taken),
             Err(error @ (PortError::Busy { .. } | PortError::Denied { .. })) => {
                 debug!(%port, %error, "candidate rejected");

@@ -7,7 +7,9 @@ mod grant;
 use std::path::Path;
 use std::time::Duration;
 
-use pk_core::{Coverage, Fallback, Host, Machine, Port, PortRange, ProcessId, Protocol, Wish};
+use pk_core::{
+    Coverage, Fallback, Host, Machine, Port, PortRange, ProcessId, Protocol, Walk, Wish,
+};
 use pk_fs::failpoint;
 use pk_registry::{Here, Owner, Reservation as Record};
 
@@ -220,10 +222,11 @@ impl<'k> Request<'k> {
             Holding::No => Grip::Record,
             Holding::Yes => Grip::Hold(Coverage::Host),
         };
-        let machine = self.rehearse()?.machine;
+        let mut start = self.rehearse()?;
+        let machine = start.machine.clone();
         let drafts: Vec<_> = (0..self.count).map(|_| Draft::guarded(&machine)).collect();
         let ttl = self.ttl.unwrap_or(Ttl::Never);
-        let grant = self.grant(grip, ttl, &drafts, &machine)?;
+        let grant = self.grant(grip, ttl, &drafts, &mut start)?;
         let made = self.guard(grant.ports, &machine);
         // A failure drops the guards, which releases what they guard.
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
@@ -239,20 +242,21 @@ impl<'k> Request<'k> {
     /// As [`Request::reserve`]; [`Error::Request`] when it is to be held and the keeper has no
     /// [`crate::HolderCommand`].
     pub fn keep(self) -> Result<Kept, Error> {
-        let machine = self.rehearse()?.machine;
+        let mut start = self.rehearse()?;
+        let machine = start.machine.clone();
         let ttl = self.keeper.ttl(self.ttl).unwrap_or(Ttl::DEFAULT);
         let (grant, holders) = match self.hold {
             Holding::No => {
                 let drafts: Vec<_> = (0..self.count).map(|_| Draft::leased()).collect();
                 (
-                    self.grant(Grip::Record, ttl, &drafts, &machine)?,
+                    self.grant(Grip::Record, ttl, &drafts, &mut start)?,
                     Vec::new(),
                 )
             }
             Holding::Yes => {
                 let holders = self.start_holders(&machine)?;
                 let grip = Grip::Hold(Coverage::Everywhere);
-                (self.grant(grip, ttl, &holders, &machine)?, holders)
+                (self.grant(grip, ttl, &holders, &mut start)?, holders)
             }
         };
         let Grant {
@@ -300,12 +304,13 @@ impl<'k> Request<'k> {
         let this = self.hold();
         let holder = this.keeper.holder()?;
         let waiting = launch.prepare(holder)?;
-        let machine = this.rehearse()?.machine;
+        let mut start = this.rehearse()?;
+        let machine = start.machine.clone();
         let (process, folder) = (ProcessId::this(&machine), places::control_folder()?);
         let drafts = Draft::for_program(this.count, process, &folder);
         let ttl = this.ttl.unwrap_or(Ttl::Never);
         let grip = Grip::Hold(Coverage::Everywhere);
-        let grant = this.grant(grip, ttl, &drafts, &machine)?;
+        let grant = this.grant(grip, ttl, &drafts, &mut start)?;
         let candidates: Vec<_> = grant.ports.iter().map(|it| it.taken.candidate).collect();
         let made = this.guard(grant.ports, &machine);
         let control = drafts.into_iter().find_map(Draft::into_control);
@@ -340,7 +345,8 @@ impl<'k> Request<'k> {
         self.until_process(&here.machine)?;
         let in_use = InUse::ask(self.protocol);
         let found = self.keeper.registry.preview(&here, |transaction| {
-            pick::search(transaction, &wanted, Some(&in_use), here.wall)
+            let mut walk = Walk::new(self.protocol);
+            pick::search(transaction, &mut walk, &wanted, Some(&in_use), here.wall)
         })?;
         let Search::Found(taken) = found else {
             return Err(contradiction("still crowded"));

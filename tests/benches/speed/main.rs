@@ -13,12 +13,14 @@ mod commands;
 mod contention;
 mod figures;
 mod library;
+mod micro;
 mod peers;
 mod plot;
 mod report;
 mod scene;
 mod stopwatch;
 mod tools;
+mod walk;
 
 use tools::Tools;
 
@@ -42,6 +44,12 @@ fn main() {
     }
     if is_asked("library") {
         library::measure(&tools, rounds.unwrap_or(200));
+    }
+    if is_asked("parts") {
+        micro::measure(&tools);
+    }
+    if is_asked("walk") {
+        walk::measure(&tools, rounds.unwrap_or(20));
     }
     if is_asked("peers") {
         peers::measure(&tools, rounds.unwrap_or(30));

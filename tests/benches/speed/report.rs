@@ -9,7 +9,7 @@ use crate::commands::{self, FLOOR, NOTHING, SIZES};
 use crate::figures::{self, Machine, Suite};
 use crate::scene::Place;
 use crate::tools::Tools;
-use crate::{contention, library, peers, plot};
+use crate::{contention, library, micro, peers, plot, walk};
 
 const PLOT: &str = "performance.svg";
 
@@ -27,11 +27,17 @@ pub(crate) fn write(tools: &Tools) {
     if let Some(suite) = figures::kept::<Vec<library::Figure>>("library") {
         of_library(&mut page, &suite.figures);
     }
+    if let Some(suite) = figures::kept::<Vec<walk::Figure>>("walk") {
+        of_walk(&mut page, &suite.figures);
+    }
     if let Some(suite) = figures::kept::<Vec<contention::Figure>>("contention") {
         of_contention(&mut page, &suite.figures);
     }
     if let Some(suite) = figures::kept::<Vec<peers::Figure>>("peers") {
         of_peers(&mut page, &suite.figures);
+    }
+    if let Some(suite) = figures::kept::<Vec<micro::Figure>>("micro") {
+        of_parts(&mut page, &suite.figures);
     }
     fs::write(docs.join("performance.md"), page).unwrap();
     println!("\nwritten: docs/performance.md, docs/{PLOT}");
@@ -148,6 +154,34 @@ fn of_library(page: &mut String, figures: &[library::Figure]) {
     }
 }
 
+fn of_walk(page: &mut String, figures: &[walk::Figure]) {
+    line(
+        page,
+        "\n## Behind ports that are in use\n\n\
+         Reserving the first free port of a range, in milliseconds, beside what it takes to find out \
+         that the\nothers are in use: one failing bind each, or one list of all listeners from the \
+         kernel, unread. The\nratio is to the cheaper of the two.\n\n\
+         | in use | library | failing binds | one list | ratio | rounds |\n\
+         |--:|--:|--:|--:|--:|--:|",
+    );
+    for it in figures {
+        let walk::Figure {
+            taken,
+            rounds,
+            ours,
+            binds,
+            list,
+        } = it;
+        let ratio = ours / binds.min(*list);
+        line(
+            page,
+            format_args!(
+                "| {taken} | {ours:.2} | {binds:.2} | {list:.2} | {ratio:.2} | {rounds} |"
+            ),
+        );
+    }
+}
+
 fn of_contention(page: &mut String, figures: &[contention::Figure]) {
     line(
         page,
@@ -206,6 +240,20 @@ fn of_peers(page: &mut String, figures: &[peers::Figure]) {
                 it.runs
             ),
         );
+    }
+}
+
+fn of_parts(page: &mut String, figures: &[micro::Figure]) {
+    line(
+        page,
+        "\n## The parts\n\n\
+         What a reservation is made of, each by itself in a process that is running.\n\n\
+         | part | µs | samples |\n\
+         |---|--:|--:|",
+    );
+    for it in figures {
+        let (name, micros, samples) = (&it.name, it.micros, it.samples);
+        line(page, format_args!("| {name} | {micros:.1} | {samples} |"));
     }
 }
 

@@ -388,6 +388,9 @@ impl serde_json::ser::Formatter for Ascii {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         for character in fragment.chars() {
             if matches!(character, ' '..='~') {
                 writer.write_all(&[character as u8])?;

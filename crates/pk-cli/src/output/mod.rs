@@ -43,6 +43,10 @@ pub(crate) fn format_for_people(asked: Option<Format>) -> Format {
 
 /// Prints an answer, in one call where it fits into a pipe.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    // JSON may be long, and has no colours that would have to be taken out.
+    if !text.contains('\u{1b}') {
+        return print_bytes(text.as_bytes());
+    }
     let mut out = anstream::AutoStream::auto(io::stdout().lock());
     out.write_all(text.as_bytes())?;
     out.flush()

@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use super::{Document, Entry, MOST_ENTRIES, mark_repeated};
+use super::{Document, Entry, Known, MOST_ENTRIES, mark_repeated};
 
 /// The document, if each byte is where [`Document::render`] would have put it and no string has an
-/// escape; `None` says nothing about the rest.
-pub(super) fn parse(bytes: &[u8]) -> Option<Document<'_>> {
+/// escape; `None` says nothing about the rest. What is `known` is not read again.
+pub(super) fn parse<'t>(bytes: &'t [u8], known: &mut Known) -> Option<Document<'t>> {
     let mut text = Text {
         all: str::from_utf8(bytes).ok()?,
         at: 0,
@@ -20,8 +20,12 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Document<'_>> {
     text.skip(",\"written_by\":")?;
     text.string()?;
     text.skip(",\"entries\":{")?;
-    let mut entries = Vec::with_capacity(text.rest().len() / USUAL_LENGTH);
-    let mut separator = "\n";
+    let body = text.rest();
+    let (mut entries, end) = known.begin(body);
+    let same = entries.len();
+    text.at += end;
+    entries.reserve(text.rest().len() / USUAL_LENGTH + 1);
+    let mut separator = if same == 0 { "\n" } else { ",\n" };
     while text.skip(separator).is_some() {
         let key = text.string()?;
         text.skip(":")?;
@@ -33,6 +37,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Document<'_>> {
         separator = ",\n";
     }
     (text.rest() == "}}\n").then_some(())?;
+    known.remember(body, &entries, same);
     mark_repeated(&mut entries);
     Some(Document {
         generation,

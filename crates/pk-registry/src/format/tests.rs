@@ -6,7 +6,6 @@ mod damaged;
 use std::time::{Duration, UNIX_EPOCH};
 
 use pk_core::Protocol;
-
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -57,12 +56,13 @@ fn rendered(reservations: &[Reservation]) -> Vec<u8> {
 fn what_is_written_is_read_in_one_pass() {
     for count in [0, 1, 3] {
         let all: Vec<_> = (0..count).map(|at| reservation(8080 + at)).collect();
-        assert!(plain::parse(&rendered(&all)).is_some(), "{count}");
+        let known = &mut Known::default();
+        assert!(plain::parse(&rendered(&all), known).is_some(), "{count}");
     }
 }
 
 fn read(bytes: &[u8]) -> Document<'_> {
-    Document::parse(bytes, Purpose::Write).unwrap()
+    Document::parse(bytes, Purpose::Write, &mut Known::default()).unwrap()
 }
 
 #[test]
@@ -196,19 +196,29 @@ proptest! {
         all in vec(any_reservation(), 0..6),
         again in option::of(0_usize..6),
         damage in option::of((any::<prop::sample::Index>(), any::<u8>())),
+        cut in option::of(any::<prop::sample::Index>()),
     ) {
         let mut entries: Vec<Entry<'_>> = all.iter().map(Entry::new).collect();
         if let Some(at) = again.filter(|at| *at < all.len()) {
             entries.push(Entry::new(&all[at]));
         }
-        let mut bytes = Document { entries, ..Document::default() }.render();
+        let before = Document { entries, ..Document::default() }.render();
+        let mut after = before.clone();
         if let Some((at, byte)) = damage {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
+            let at = at.index(after.len());
+            after[at] = byte;
         }
-        if let Some(plain) = plain::parse(&bytes) {
-            let parsed = Document::parse_any(&bytes, Purpose::Write);
-            prop_assert_eq!(format!("{plain:?}"), format!("{:?}", parsed.unwrap()));
+        if let Some(from) = cut {
+            let from = from.index(after.len());
+            let line = after[from..].iter().position(|&byte| byte == b'\n').unwrap_or(0);
+            after.drain(from..from + line);
+        }
+        let known = &mut Known::default();
+        for bytes in [&before, &before, &after, &before, &after] {
+            if let Some(plain) = plain::parse(bytes, known) {
+                let parsed = Document::parse_any(bytes, Purpose::Write);
+                prop_assert_eq!(format!("{plain:?}"), format!("{:?}", parsed.unwrap()));
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use tracing::debug;
 use super::page::Page;
 use super::{Here, Site};
 use crate::error::Error;
-use crate::format::{Document, MOST_ENTRIES, Purpose, Unreadable};
+use crate::format::{Document, Known, MOST_ENTRIES, Purpose, Unreadable};
 use crate::reservation::Reservation;
 use crate::snapshot::Warning;
 use crate::transaction::QUOTA;
@@ -74,7 +74,7 @@ impl<'t> Shard<'t> {
         for (at, page) in pages.iter().enumerate() {
             let path = site.path_of(&page.name);
             let parsed = if page.of == pages[0].of {
-                Shard::own(page, path, purpose)?
+                Shard::own(page, site, path, purpose)?
             } else {
                 match Shard::of_another(page, here) {
                     Ok((shard, over)) => {
@@ -107,7 +107,12 @@ impl<'t> Shard<'t> {
         (self.broken.is_none(), self.document.generation)
     }
 
-    fn own(page: &'t Page, path: PathBuf, purpose: Purpose) -> Result<Shard<'t>, Error> {
+    fn own(
+        page: &'t Page,
+        site: &Site<'_>,
+        path: PathBuf,
+        purpose: Purpose,
+    ) -> Result<Shard<'t>, Error> {
         let none = Shard {
             of: page.of,
             ..Shard::none()
@@ -115,7 +120,12 @@ impl<'t> Shard<'t> {
         if page.bytes.is_empty() {
             return Ok(none);
         }
-        match Document::parse(&page.bytes, purpose) {
+        // Nobody waits: a fork has copies of locks that nobody will ever let go of.
+        let parsed = match site.registry.known.try_lock() {
+            Ok(mut known) => Document::parse(&page.bytes, purpose, &mut known),
+            Err(_) => Document::parse(&page.bytes, purpose, &mut Known::default()),
+        };
+        match parsed {
             Ok(document) => Ok(Shard { document, ..none }),
             Err(Unreadable::Corrupt(reason)) => Ok(Shard {
                 broken: Some(reason),
@@ -132,7 +142,7 @@ impl<'t> Shard<'t> {
     /// What another user says, and a word about what of it does not count. Only root may change it,
     /// and only where all of it is understood.
     fn of_another(page: &'t Page, here: &Here) -> Result<(Shard<'t>, Option<String>), String> {
-        let parse = |purpose| Document::parse(&page.bytes, purpose);
+        let parse = |purpose| Document::parse(&page.bytes, purpose, &mut Known::default());
         let none = Shard {
             of: page.of,
             rights: Rights::Read,

@@ -43,13 +43,14 @@ impl Request<'_> {
     /// As [`Request::reserve`].
     pub fn hold_here(self) -> Result<HeldHere, Error> {
         let this = self.hold();
-        let machine = this.rehearse()?.machine;
+        let mut start = this.rehearse()?;
+        let machine = start.machine.clone();
         let (process, folder) = (ProcessId::this(&machine), places::control_folder()?);
         let drafts: Vec<_> = (0..this.count)
             .map(|_| Draft::held(process, &folder))
             .collect();
         let ttl = this.keeper.ttl(this.ttl).unwrap_or(Ttl::Never);
-        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts, &machine)?;
+        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts, &mut start)?;
         // Before, a signal ends the command as any other; from here on, in good order.
         let signals = Signals::new(&ends()).map_err(Error::io("catch signals"));
         let Grant {

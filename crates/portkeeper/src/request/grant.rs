@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 
 use pk_core::{Candidate, Fallback, Host, Machine, Origin, Port, PortRange, ProcessId};
-use pk_core::{Protocol, Wish, machine};
+use pk_core::{Protocol, Walk, Wish, machine};
 use pk_fs::failpoint;
 use pk_registry::{Here, Reservation as Record};
 use tracing::debug;
@@ -31,6 +31,13 @@ pub(super) struct Grant {
     pub(super) warnings: Vec<Warning>,
 }
 
+/// Where a request begins, and the first steps of its search.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) machine: Machine,
+    walk: Walk,
+}
+
 impl Request<'_> {
     /// Takes the ports and writes them down, one as each of `drafts`, all or none; waits for them if
     /// that was asked for.
@@ -39,12 +46,12 @@ impl Request<'_> {
         grip: Grip,
         ttl: Ttl,
         drafts: &[D],
-        machine: &Machine,
+        start: &mut Start,
     ) -> Result<Grant, Error> {
         let wanted = self.wanted(grip)?;
         wanted.prepare();
         patience::wait(self.wait, &self.keeper.registry, || {
-            self.grant_now(&wanted, ttl, drafts, self.keeper.here_on(machine))
+            self.grant_now(&wanted, ttl, drafts, start)
         })
     }
 
@@ -53,8 +60,9 @@ impl Request<'_> {
         wanted: &Wanted,
         ttl: Ttl,
         drafts: &[D],
-        here: Here,
+        start: &mut Start,
     ) -> Result<Grant, Error> {
+        let here = self.keeper.here_on(&start.machine);
         let terms = Terms {
             host: self.host,
             protocol: self.protocol,
@@ -66,7 +74,13 @@ impl Request<'_> {
         let mut in_use = None;
         loop {
             let updated = self.keeper.update(&here, |transaction| {
-                let search = pick::search(transaction, wanted, in_use.as_ref(), here.wall)?;
+                let search = pick::search(
+                    transaction,
+                    &mut start.walk,
+                    wanted,
+                    in_use.as_ref(),
+                    here.wall,
+                )?;
                 let Search::Found(taken) = search else {
                     return Ok(None);
                 };
@@ -97,14 +111,16 @@ impl Request<'_> {
 
     /// Finds what is wrong with the files before a port is taken, and ends what belongs to changes
     /// that were cut short.
-    pub(super) fn rehearse(&self) -> Result<Here, Error> {
-        let here = self.keeper.here();
+    pub(super) fn rehearse(&self) -> Result<Start, Error> {
+        let walk = Walk::prepared(self.protocol);
+        let here = self.keeper.here_on(&Machine::of_walk(&walk));
         if !self.targets.is_empty() {
             self.keeper.recover_files(&here)?;
             let any = PortRange::DEFAULT.first();
             self.diffs(&vec![(self.host, any); self.count])?;
         }
-        Ok(here)
+        let machine = here.machine;
+        Ok(Start { machine, walk })
     }
 
     /// What would change in the files.

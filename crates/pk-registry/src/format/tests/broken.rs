@@ -14,7 +14,7 @@ enum State {
 use State::{Corrupt, Foreign, Sound, TooMany};
 
 fn state(bytes: &[u8], purpose: Purpose) -> (State, String) {
-    match Document::parse(bytes, purpose) {
+    match Document::parse(bytes, purpose, &mut Known::default()) {
         Ok(document) => {
             for entry in &document.entries {
                 let _ = (entry.reservation(), entry.port());
