@@ -8,7 +8,7 @@ use std::io;
 use clap::builder::StyledStr;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
-use portkeeper::{Listed, PortKeeper, Record};
+use portkeeper::{Listed, PortKeeper, Project, Record};
 
 use crate::args::{self, Shell};
 use crate::env_vars;
@@ -57,6 +57,22 @@ pub(crate) fn owners() -> Vec<CompletionCandidate> {
         .filter_map(|(it, _)| it.owner)
         .collect();
     owners.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// What this project calls its reservations.
+pub(crate) fn names() -> Vec<CompletionCandidate> {
+    let Ok(project) = Project::here() else {
+        return Vec::new();
+    };
+    let project = project.id();
+    let is_here = |it: &Record| it.project.as_ref() == Some(&project);
+    let entries = entries().into_iter();
+    let candidate = |(it, state): (Record, &str)| {
+        let help = StyledStr::from(format!("{}, {state}", it.port));
+        let name = it.name.as_ref().filter(|_| is_here(&it))?;
+        Some(CompletionCandidate::new(name).help(Some(help)))
+    };
+    entries.filter_map(candidate).collect()
 }
 
 fn entries() -> Vec<(Record, &'static str)> {

@@ -137,7 +137,10 @@ fn hint(cause: &Cause) -> String {
             port, by: Some(_), ..
         } => format!("portkeeper status {port} shows by whom"),
         Cause::Taken { .. } => "without --strict another port is found".into(),
-        Cause::NotReserved { .. } => "portkeeper status lists what is reserved".into(),
+        Cause::Named { name, .. } => format!("portkeeper release --name {name}"),
+        Cause::NotReserved { .. } | Cause::NoSuchName { .. } => {
+            "portkeeper status lists what is reserved".into()
+        }
         Cause::Program { .. } => "name a program that is there and that you may execute".into(),
         Cause::HandOver { .. } => "--hand-over auto takes the best way that works".into(),
         Cause::NotReady { .. } => {

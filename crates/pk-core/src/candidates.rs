@@ -2,13 +2,20 @@
 
 use crate::{Port, PortRange};
 
-/// What a user said about the number.
+/// What a user said about the number, and what is known about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// The port that is tried first.
+    /// The port that is asked for.
     pub preferred: Option<Port>,
+    /// Ports that are tried even before that, in this order: numbers that it had before.
+    pub remembered: Vec<Port>,
     /// Where to look else, in this order.
     pub ranges: Vec<PortRange>,
+    /// What is never tried.
+    pub excluded: Vec<PortRange>,
+    /// Where each range is entered, in ports after its first. Where nothing is said, `ranges` begin
+    /// with their first.
+    pub place: Option<u32>,
     /// What to do when the preferred port can't be had.
     pub fallback: Fallback,
 }
@@ -44,49 +51,63 @@ pub enum Origin {
 }
 
 impl Wish {
-    /// The ports to try, each once but for overlapping ranges. The default range is entered `seed`
-    /// ports after its first, so that users who can't see each other's registry seldom meet, and
-    /// leaves out well-known services and the range that the kernel hands out by itself, which
-    /// `ephemeral` is asked for when it is needed.
+    /// The ports to try, each once but for overlapping ranges. Without a place the default range is
+    /// entered `seed` ports after its first, so that users who can't see each other's registry
+    /// seldom meet. It leaves out well-known services and the range that the kernel hands out by
+    /// itself, which `ephemeral` is asked for when it is needed.
     pub fn candidates(
         &self,
         seed: u32,
         ephemeral: impl FnOnce() -> Option<PortRange>,
     ) -> impl Iterator<Item = Candidate> {
-        let preferred = self.preferred;
-        let asked = preferred.into_iter().map(|port| Candidate {
-            port,
-            origin: Origin::Number,
-        });
+        let is_search = self.fallback == Fallback::Search;
+        let remembered = self.remembered.iter().filter(move |_| is_search);
+        let mut numbers: Vec<Port> = Vec::new();
+        for &port in remembered.chain(&self.preferred) {
+            if !numbers.contains(&port) {
+                numbers.push(port);
+            }
+        }
         let ranges = match self.fallback {
             Fallback::Search => self.ranges.as_slice(),
             Fallback::Nothing => &[],
         };
+        let place = self.place;
         let ranged = ranges
             .iter()
-            .flat_map(|range| range.ports())
-            .filter_map(move |port| {
-                (Some(port) != preferred).then_some(Candidate {
-                    port,
-                    origin: Origin::Range,
-                })
-            });
-        let default = self.fallback == Fallback::Search && self.ranges.is_empty();
+            .flat_map(move |range| range.ports_from(place.unwrap_or(0)))
+            .map(|port| (port, Origin::Range));
+        let default = is_search && self.ranges.is_empty();
         let chosen = std::iter::once_with(ephemeral)
             .take(usize::from(default))
             .flat_map(move |ephemeral| {
-                PortRange::DEFAULT.ports_from(seed).filter_map(move |port| {
-                    let left_out = Some(port) == preferred
-                        || port.is_browser_blocked()
-                        || port.is_well_known()
-                        || ephemeral.is_some_and(|range| range.contains(port));
-                    (!left_out).then_some(Candidate {
-                        port,
-                        origin: Origin::Default,
+                PortRange::DEFAULT
+                    .ports_from(place.unwrap_or(seed))
+                    .filter(move |port| {
+                        let is_left_out = port.is_browser_blocked()
+                            || port.is_well_known()
+                            || ephemeral.is_some_and(|range| range.contains(*port));
+                        !is_left_out
                     })
-                })
+                    .map(|port| (port, Origin::Default))
             });
-        asked.chain(ranged).chain(chosen)
+        let asked = numbers
+            .clone()
+            .into_iter()
+            .map(|port| (port, Origin::Number));
+        let found = ranged
+            .chain(chosen)
+            .filter(move |(port, _)| !numbers.contains(port));
+        asked
+            .chain(found)
+            .filter(|(port, _)| !self.excludes(*port))
+            .map(|(port, origin)| Candidate { port, origin })
+    }
+
+    /// Whether a port is one that is never tried.
+    #[must_use]
+    pub fn excludes(&self, port: Port) -> bool {
+        self.excluded.iter().any(|range| range.contains(port))
     }
 }
 
@@ -103,7 +124,7 @@ mod tests {
         let wish = Wish {
             preferred: Some(port(11)),
             ranges: vec!["10-12".parse().unwrap(), "5-6".parse().unwrap()],
-            fallback: Fallback::Search,
+            ..Wish::default()
         };
         let order = |wish: &Wish| -> Vec<u16> {
             wish.candidates(0, || unreachable!())
@@ -111,9 +132,20 @@ mod tests {
                 .collect()
         };
         assert_eq!(order(&wish), [11, 10, 12, 5, 6]);
+        let known = Wish {
+            remembered: vec![port(12), port(40), port(11)],
+            place: Some(7),
+            ..wish.clone()
+        };
+        assert_eq!(order(&known), [12, 40, 11, 10, 6, 5]);
+        let excluding = Wish {
+            excluded: vec!["12-30".parse().unwrap(), "5-5".parse().unwrap()],
+            ..known.clone()
+        };
+        assert_eq!(order(&excluding), [40, 11, 10, 6]);
         let strict = Wish {
             fallback: Fallback::Nothing,
-            ..wish
+            ..known
         };
         assert_eq!(order(&strict), [11]);
     }

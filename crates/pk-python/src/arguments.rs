@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portkeeper::{Host, Owner, Port, PortKeeper, PortRange, Protocol, Request, Ttl};
+use portkeeper::{Host, Name, Owner, Port, PortKeeper, PortRange, Protocol, Request, Ttl};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
@@ -18,6 +18,7 @@ pub(crate) struct Wanted {
     pub(crate) host: Option<Host>,
     pub(crate) is_held: bool,
     pub(crate) owner: Option<Owner>,
+    pub(crate) name: Option<Name>,
     pub(crate) count: usize,
     pub(crate) ttl: Option<Ttl>,
     pub(crate) protocol: Protocol,
@@ -104,6 +105,7 @@ impl Wanted {
             "hold" => self.is_held = flag(value, "hold")?,
             "owner" => self.owner = optional(value, owner)?,
             "count" => self.count = count(value)?,
+            "name" => self.name = optional(value, |name| parse(name, "name"))?,
             "ttl" => self.ttl = optional(value, ttl)?,
             "proto" => self.protocol = parse(value, "proto")?,
             "strict" => self.is_strict = flag(value, "strict")?,
@@ -132,6 +134,9 @@ impl Wanted {
         }
         if let Some(owner) = &self.owner {
             request = request.owner(owner.clone());
+        }
+        if let Some(name) = &self.name {
+            request = request.name(name.clone());
         }
         if let Some(ttl) = self.ttl {
             request = request.ttl(ttl);

@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     state: &'static str,
     /// The label that its maker gave.
     owner: Option<String>,
+    /// What its project calls it.
+    name: Option<String>,
     /// Its id; the entry's key where it is damaged.
     id: String,
     /// The process that guards or holds it, or that it ends with.
@@ -64,6 +66,7 @@ impl Entry {
                 proto: None,
                 state: "damaged",
                 owner: None,
+                name: None,
                 id: key,
                 pid: None,
                 uid: None,
@@ -88,6 +91,7 @@ impl Entry {
             proto: Some(record.protocol.name()),
             state,
             owner: record.owner,
+            name: record.name,
             id: record.id,
             pid: process.map(|process| process.pid),
             uid: Some(record.uid),

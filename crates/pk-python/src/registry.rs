@@ -78,6 +78,10 @@ impl PortRegistry {
     ///   ``PORTKEEPER_HOST``, or 127.0.0.1.
     /// - ``hold``: bind the port as well, so that nobody else can.
     /// - ``owner``: a label for people, at most 256 characters.
+    /// - ``name``: what the project of the current folder (the nearest one with ``.git`` or
+    ///   ``portkeeper.toml``) calls it. What has this name already, as ``portkeeper reserve --name``
+    ///   makes it, is given back, and stays when this ends; else it gets the number that the name had
+    ///   before, if that is free. While another process guards it, this raises NoFreePort.
     /// - ``ttl``: how long it lasts at most: seconds, a ``timedelta``, or a text such as ``"15m"``;
     ///   without it as long as the guard.
     /// - ``proto``: ``"tcp"``, ``"udp"``, or ``"both"`` for the same number of each.
@@ -92,7 +96,7 @@ impl PortRegistry {
     /// means nothing), TypeError, BadFile, IoError or NewerFormat. Nothing is reserved then.
     #[pyo3(signature = (*args, **options))]
     #[pyo3(
-        text_signature = "($self, preferred=None, port_range=None, host=None, hold=False, owner=None, count=1, *, ttl=None, proto='tcp', strict=False, wait=0)"
+        text_signature = "($self, preferred=None, port_range=None, host=None, hold=False, owner=None, count=1, *, name=None, ttl=None, proto='tcp', strict=False, wait=0)"
     )]
     fn reserve<'py>(
         &self,
@@ -119,7 +123,7 @@ impl PortRegistry {
     /// The same as ``reserve()``, whose answer is a context manager anyway.
     #[pyo3(signature = (*args, **options))]
     #[pyo3(
-        text_signature = "($self, preferred=None, port_range=None, host=None, hold=False, owner=None, count=1, *, ttl=None, proto='tcp', strict=False, wait=0)"
+        text_signature = "($self, preferred=None, port_range=None, host=None, hold=False, owner=None, count=1, *, name=None, ttl=None, proto='tcp', strict=False, wait=0)"
     )]
     fn reserve_context<'py>(
         this: &Bound<'py, Self>,
@@ -133,7 +137,7 @@ impl PortRegistry {
     /// nothing stays reserved.
     #[pyo3(signature = (*args, **options))]
     #[pyo3(
-        text_signature = "($self, preferred=None, port_range=None, host=None, hold=False, owner=None, count=1, *, ttl=None, proto='tcp', strict=False, wait=0)"
+        text_signature = "($self, preferred=None, port_range=None, host=None, hold=False, owner=None, count=1, *, name=None, ttl=None, proto='tcp', strict=False, wait=0)"
     )]
     fn areserve<'py>(
         this: &Bound<'py, Self>,

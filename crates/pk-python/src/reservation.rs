@@ -121,13 +121,20 @@ impl Reservation {
         self.record.owner.as_deref()
     }
 
+    /// What its project calls it.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.record.name.as_deref()
+    }
+
     /// Its name in the registry: 26 characters that no other reservation has.
     #[getter]
     pub(crate) fn id(&self) -> &str {
         &self.record.id
     }
 
-    /// Ends the reservation and frees the port. What has ended, or was kept, stays as it is.
+    /// Ends the reservation and frees the port. What has ended, was kept, or was there before under
+    /// its name, stays as it is.
     ///
     /// Raises LockTimeout or IoError when the registry can't be changed; the port is free all the
     /// same, and everybody sees that the reservation has ended.

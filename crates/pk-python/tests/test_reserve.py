@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import pickle
 import socket
+import subprocess
+import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from typing import Any, Tuple
@@ -153,7 +155,7 @@ def test_orders_that_contradict_each_other_are_told(registry: PortRegistry) -> N
     check(8888, None, None, True, None, 1, 8888)
     check(8888, preferred=8888)
     check((8888, 8889), port_range=(1, 2))
-    check(name="shop")
+    check(label="shop")
 
 
 def test_strict_and_exclusive(registry: PortRegistry) -> None:
@@ -231,3 +233,26 @@ def test_a_subclass_is_one(registry: PortRegistry) -> None:
 
     with Mine().reserve_context() as r:
         assert r.owner == "mine"
+
+
+def test_a_name_has_one_number(registry: PortRegistry) -> None:
+    with registry.reserve(name="web", hold=True) as r:
+        assert r.name == "web" and [entry.name for entry in registry.status()] == ["web"]
+        # A second guard would end with the first.
+        with pytest.raises(NoFreePort, match="web is reserved as port"):
+            registry.reserve(name="web")
+    assert registry.status() == []
+    assert registry.reserve(name="web", wait=1).port == r.port
+    with pytest.raises(portkeeper.UsageError):
+        registry.reserve(name="not a name")
+
+
+def test_what_the_command_has_named_outlives_a_guard(registry: PortRegistry) -> None:
+    command = [sys.executable, "-m", "portkeeper", "reserve", "--name", "web"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    (leased,) = registry.status()
+    with registry.reserve(name="web", hold=True) as r:
+        assert (r.port, r.id, r.held) == (leased.port, leased.id, True)
+        assert is_bound(r.port)
+    assert not is_bound(r.port)
+    assert [(entry.port, entry.state) for entry in registry.status()] == [(r.port, "leased")]

@@ -7,27 +7,27 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
 
-use pk_core::{Host, Port, ProcessId};
-use pk_fs::utc;
+use pk_core::Port;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::about::About;
-use crate::reservation::{self, Kind, Lease, Reservation};
+use crate::reservation::{self, Reservation};
 
 mod depth;
 mod key;
 mod known;
 mod origin;
 mod plain;
+mod record;
 
 use depth::is_deeper;
 pub(crate) use key::EntryKey;
 pub(crate) use known::Known;
 use origin::Origin;
+use record::Record;
 
 /// What the first field says.
 const SCHEMA: &str = "portkeeper/registry";
@@ -339,10 +339,11 @@ impl Entry<'_> {
         out.push(b'"');
     }
 
-    /// Whether its id could be this one: cheap, and never wrong when it says no.
-    pub(crate) fn may_be(&self, id: &str) -> bool {
-        // An id has no characters that must be escaped; whoever did it all the same wrote a `\`.
-        self.raw.contains(id) || self.raw.contains('\\')
+    /// Whether it could have a field with this text, which consists of letters, digits and `-_./`
+    /// alone: cheap, and never wrong when it says no.
+    pub(crate) fn may_have(&self, text: &str) -> bool {
+        // Such a text need not be escaped; whoever did it all the same wrote a `\`.
+        self.raw.contains(text) || self.raw.contains('\\')
     }
 
     /// The port that it is about, if that much can be read: a damaged entry takes its port as well.
@@ -368,132 +369,6 @@ fn printable(text: &str) -> String {
         }
     }
     out
-}
-
-/// One entry. Field order is that of the file.
-#[derive(Serialize, Deserialize)]
-struct Record<'t> {
-    #[serde(borrow)]
-    id: Cow<'t, str>,
-    port: u16,
-    #[serde(borrow)]
-    host: Cow<'t, str>,
-    #[serde(borrow)]
-    proto: Cow<'t, str>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    owner: Option<Cow<'t, str>>,
-    uid: u32,
-    fence: u64,
-    #[serde(borrow)]
-    created: Cow<'t, str>,
-    kind: RecordKind,
-    netns: u64,
-    #[serde(default)]
-    timens: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_boot_ms: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    process: Option<RecordProcess>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<RecordProcess>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    control: Option<Cow<'t, str>>,
-}
-
-#[derive(Serialize, Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum RecordKind {
-    Guarded,
-    Held,
-    Leased,
-}
-
-#[derive(Serialize, Deserialize, Clone, Copy)]
-struct RecordProcess {
-    pid: u32,
-    start: u64,
-    pidns: u64,
-}
-
-impl<'t> Record<'t> {
-    fn of(reservation: &'t Reservation) -> Record<'t> {
-        let process = |process: &ProcessId| RecordProcess {
-            pid: process.pid,
-            start: process.start,
-            pidns: process.namespace,
-        };
-        Record {
-            id: Cow::Borrowed(&reservation.id),
-            port: reservation.port.number(),
-            host: Cow::Owned(reservation.host.to_string()),
-            proto: Cow::Borrowed(reservation.protocol.name()),
-            owner: reservation.owner.as_deref().map(Cow::Borrowed),
-            uid: reservation.uid,
-            fence: reservation.fence,
-            created: Cow::Owned(utc::rfc3339(reservation.created)),
-            kind: match reservation.kind {
-                Kind::Guarded => RecordKind::Guarded,
-                Kind::Held => RecordKind::Held,
-                Kind::Leased => RecordKind::Leased,
-            },
-            netns: reservation.network,
-            timens: reservation.time,
-            expires_boot_ms: match reservation.lease {
-                Lease::Never => None,
-                Lease::Until(end) => Some(end),
-            },
-            process: reservation.process.as_ref().map(process),
-            until: reservation.until.as_ref().map(process),
-            // JSON has no words for a path that is not UTF-8.
-            control: reservation
-                .control
-                .as_deref()
-                .and_then(Path::to_str)
-                .map(Cow::Borrowed),
-        }
-    }
-
-    fn into_reservation(self) -> Result<Reservation, String> {
-        let process = |process: RecordProcess| ProcessId {
-            pid: process.pid,
-            start: process.start,
-            namespace: process.pidns,
-        };
-        // It names a file in the liveness folder.
-        if !(1..=64).contains(&self.id.len())
-            || !self.id.bytes().all(|it| it.is_ascii_alphanumeric())
-        {
-            return Err("its id is none".into());
-        }
-        let host: Host = self.host.parse().map_err(|error| format!("{error}"))?;
-        if host.to_string() != self.host {
-            return Err(format!(
-                "its host is not canonical: {}",
-                self.host.escape_debug()
-            ));
-        }
-        Ok(Reservation {
-            id: self.id.into_owned(),
-            port: Port::new(self.port).ok_or("its port is 0")?,
-            host,
-            protocol: self.proto.parse().map_err(|error| format!("{error}"))?,
-            owner: self.owner.map(Cow::into_owned),
-            uid: self.uid,
-            fence: self.fence,
-            created: utc::parse(&self.created).ok_or("its time of creation is none")?,
-            kind: match self.kind {
-                RecordKind::Guarded => Kind::Guarded,
-                RecordKind::Held => Kind::Held,
-                RecordKind::Leased => Kind::Leased,
-            },
-            network: self.netns,
-            time: self.timens,
-            lease: self.expires_boot_ms.map_or(Lease::Never, Lease::Until),
-            process: self.process.map(process),
-            until: self.until.map(process),
-            control: self.control.map(|path| PathBuf::from(&*path)),
-        })
-    }
 }
 
 #[cfg(test)]

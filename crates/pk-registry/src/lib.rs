@@ -20,6 +20,9 @@
 //!         host: Host::default(),
 //!         protocol: Protocol::Tcp,
 //!         owner: Some("shop/web".into()),
+//!         name: None,
+//!         project: None,
+//!         notes: Default::default(),
 //!         uid: here.uid,
 //!         fence: 0, // given by the registry
 //!         created: SystemTime::now(),
@@ -42,6 +45,8 @@
 //! writer locks, and `<name>.live/`, in which each process that keeps a reservation alive has a
 //! locked file. Readers take no lock. `docs/reference/registry.md` describes the format.
 //!
+//! [`names`] is another file, which outlives reboots: the numbers that names had.
+//!
 //! # Several users
 //! The folder of the file says who shares it, [`Sharing`]: nobody, or the members of a group, who
 //! trust each other. Users who do not have a machine-wide registry, a folder of root's with a file
@@ -56,7 +61,9 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generation;
+pub mod label;
 pub mod liveness;
+pub mod names;
 pub mod registry;
 pub mod reservation;
 pub mod snapshot;
@@ -65,6 +72,7 @@ pub mod transaction;
 
 pub use about::About;
 pub use error::Error;
+pub use label::{Name, Note};
 pub use registry::{Here, Registry, Updated};
 pub use reservation::{Kind, Lease, Owner, Reservation};
 pub use snapshot::{Listed, Sharing, Snapshot, Warning};

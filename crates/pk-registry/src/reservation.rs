@@ -1,5 +1,6 @@
 //! What a registry says about one port. Never how it is written down.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -18,6 +19,12 @@ pub struct Reservation {
     pub protocol: Protocol,
     /// The label that the user gave.
     pub owner: Option<String>,
+    /// The name by which its project knows it.
+    pub name: Option<String>,
+    /// That project, in 16 hexadecimal digits.
+    pub project: Option<String>,
+    /// What the user wants to be found with it.
+    pub notes: BTreeMap<String, String>,
     /// The user that made it.
     pub uid: u32,
     /// Larger than that of every earlier change of this registry, unless it was begun anew. Those

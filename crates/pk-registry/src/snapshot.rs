@@ -50,6 +50,7 @@ impl Sharing {
 
 /// An entry of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries are sound")]
 pub enum Listed {
     /// One that can be read.
     Sound {

@@ -226,6 +226,22 @@ impl<'t> Transaction<'t> {
         })
     }
 
+    /// The reservation of this user's that has a name in a project and is alive here.
+    #[must_use]
+    pub fn named(&self, name: &str, project: &str) -> Option<Reservation> {
+        let is_meant = |slot: &Slot<'_>| {
+            slot.entry
+                .as_ref()
+                .filter(|entry| entry.may_have(project))?;
+            let found = self.typed(slot).filter(|it| {
+                it.name.as_deref() == Some(name) && it.project.as_deref() == Some(project)
+            })?;
+            let is_mine = self.sharing() == Sharing::Private || found.uid == self.here.uid;
+            (is_mine && self.judge(&found) == Verdict::Alive).then_some(found)
+        };
+        self.slots.iter().find_map(is_meant)
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -377,7 +393,7 @@ impl<'t> Transaction<'t> {
     /// The one with this id, if this user may change it.
     fn find(&self, id: &str) -> Option<(usize, Reservation)> {
         let is_meant = |(at, slot): (usize, &Slot<'_>)| {
-            slot.entry.as_ref().filter(|entry| entry.may_be(id))?;
+            slot.entry.as_ref().filter(|entry| entry.may_have(id))?;
             let reservation = self.typed(slot).filter(|it| it.id == id)?;
             let is_mine = self.shards[slot.shard].rights == Rights::Write
                 && (self.may_end(&reservation) || self.judge(&reservation) != Verdict::Alive);

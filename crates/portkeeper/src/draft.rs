@@ -2,15 +2,17 @@
 //! Never chooses a port.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pk_core::{Hold, Host, Machine, ProcessId, Protocol};
 use pk_fs::live::LiveFile;
-use pk_registry::{Here, Kind, Lease, Owner, Reservation as Record, Transaction};
+use pk_registry::{Here, Kind, Lease, Reservation as Record, Transaction};
 
 use crate::error::Error;
 use crate::holder::launch::{Control, Launched};
 use crate::holder::{HolderCommand, Role};
+use crate::names::Named;
 use crate::pick::Taken;
 
 /// A reservation before its port is known.
@@ -108,7 +110,10 @@ impl Draft {
             port: taken.candidate.port,
             host: terms.host,
             protocol: terms.protocol,
-            owner: terms.owner.map(|owner| owner.as_str().to_owned()),
+            owner: terms.owner.clone(),
+            name: terms.named.map(|it| it.name.as_str().to_owned()),
+            project: terms.named.map(|it| it.project.id()),
+            notes: terms.notes.clone(),
             uid: terms.here.uid,
             fence: 0,
             created: terms.here.wall,
@@ -129,6 +134,7 @@ impl Draft {
             record,
             taken,
             live,
+            before: None,
         })
     }
 
@@ -168,7 +174,9 @@ impl AsRef<Draft> for Draft {
 pub(crate) struct Terms<'t> {
     pub(crate) host: Host,
     pub(crate) protocol: Protocol,
-    pub(crate) owner: Option<&'t Owner>,
+    pub(crate) owner: Option<String>,
+    pub(crate) named: Option<&'t Named>,
+    pub(crate) notes: BTreeMap<String, String>,
     pub(crate) lease: Lease,
     pub(crate) until: Option<ProcessId>,
     pub(crate) here: &'t Here,
@@ -180,6 +188,38 @@ pub(crate) struct Granted {
     pub(crate) record: Record,
     pub(crate) taken: Taken,
     pub(crate) live: Option<LiveFile>,
+    /// The reservation of the same name whose place it took.
+    pub(crate) before: Option<Record>,
+}
+
+/// A port as it was given to whoever asked for it.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and most are made"
+)]
+pub(crate) enum Given {
+    /// It was taken now.
+    Made(Granted),
+    /// Its name had it already.
+    Found(Record),
+}
+
+impl Given {
+    pub(crate) fn record(&self) -> &Record {
+        match self {
+            Given::Made(granted) => &granted.record,
+            Given::Found(record) => record,
+        }
+    }
+
+    /// One that was taken now, as everything is that this process itself keeps.
+    pub(crate) fn into_made(self) -> Result<Granted, Error> {
+        match self {
+            Given::Made(granted) => Ok(granted),
+            Given::Found(_) => Err(Error::not_held()),
+        }
+    }
 }
 
 /// What it takes to keep a port held.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pk_core::{Host, Port, Protocol};
 use pk_fs::{folder, lock, replace};
-use pk_registry::Reservation;
+use pk_registry::{Name, Reservation};
 
 use crate::holder::HolderCommand;
 use crate::launch::HandOver;
@@ -51,6 +51,22 @@ pub enum Error {
     NotReserved {
         /// The ports.
         ports: Vec<Port>,
+    },
+    /// No reservation of this name is there to be released or renewed.
+    #[error("not reserved: {name}")]
+    NoSuchName {
+        /// The name.
+        name: Name,
+    },
+    /// A name has a reservation that is not as it is wanted now.
+    #[error("{name} is reserved as port {port}, {why}")]
+    Named {
+        /// The name.
+        name: Name,
+        /// What it has.
+        port: Port,
+        /// What is not as it is wanted.
+        why: String,
     },
     /// The reservation is another user's.
     #[error("port {port} is reserved by another user (uid {uid})")]
@@ -269,8 +285,11 @@ impl Error {
             Error::Config(error) => of_config(error),
             Error::Setup(error) => of_setup(error),
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
-            Error::Taken { .. } | Error::NoFreePort(_) => ErrorKind::NoFreePort,
+            Error::Taken { .. } | Error::NoFreePort(_) | Error::Named { .. } => {
+                ErrorKind::NoFreePort
+            }
             Error::NotReserved { .. }
+            | Error::NoSuchName { .. }
             | Error::NotYours { .. }
             | Error::NotHeld { .. }
             | Error::ProgramRuns { .. } => ErrorKind::NotReserved,

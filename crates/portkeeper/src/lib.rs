@@ -42,12 +42,19 @@ pub mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hash;
 pub mod holder;
+mod keep;
 pub mod keeper;
 pub mod launch;
+mod names;
+mod order;
 mod patience;
 mod pick;
 pub mod places;
+pub mod project;
+pub mod release;
+mod renew;
 pub mod request;
 pub mod reservation;
 pub mod settings;
@@ -64,7 +71,8 @@ pub mod why;
 pub use error::{Error, ErrorKind};
 pub use files::{Strategy, WriteOptions, Written};
 pub use holder::HolderCommand;
-pub use keeper::{Collected, Force, PortKeeper, Released, Selection, Unused};
+pub use keep::Kept;
+pub use keeper::{Collected, PortKeeper, Unused};
 pub use launch::Launch;
 pub use pick::Tally;
 pub use pk_config as config;
@@ -72,9 +80,12 @@ pub use pk_core::{Error as PortError, Host, Port, PortRange, Protocol, process, 
 pub use pk_fs as fs;
 pub use pk_registry as registry;
 pub use pk_registry::{
-    Ended, Here, Kind, Lease, Listed, Owner, Reason, Reservation as Record, Snapshot, Verdict,
+    Ended, Here, Kind, Lease, Listed, Name, Note, Owner, Reason, Reservation as Record, Snapshot,
+    Verdict,
 };
-pub use request::{HeldHere, Kept, Preview, Request};
+pub use project::Project;
+pub use release::{Force, Released, Selection};
+pub use request::{HeldHere, Preview, Request};
 pub use reservation::Reservation;
 pub use settings::Settings;
 pub use template::Template;

@@ -1,23 +1,30 @@
 //! Choosing ports and taking them, while the registry is locked. Never writes anything.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pk_core::probe::Claim;
 use pk_core::sockets::{self, States};
-use pk_core::{Candidate, Coverage, Error as PortError, Hold, Host, Origin, Port, PortRange};
+use pk_core::{
+    Candidate, Coverage, Error as PortError, Fallback, Hold, Host, Origin, Port, PortRange,
+};
 use pk_core::{Protocol, Transport, Walk, Wish, machine};
 use pk_registry::{Obstacle, Reservation, Transaction};
 use rustix::net::AddressFamily;
 use tracing::debug;
 
 use crate::error::Error;
+use crate::hash;
 
 /// What is looked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) wish: Wish,
+    /// Numbers that are left to others, unless there are no more.
+    pub(crate) avoid: Arc<HashSet<Port>>,
     /// Where the default range is entered.
     pub(crate) seed: u32,
     pub(crate) host: Host,
@@ -31,13 +38,26 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Asks for what the search is sure to need, before anybody waits for it.
     pub(crate) fn prepare(&self) {
-        if self.wish.ranges.is_empty() && self.wish.preferred.is_none() {
+        let is_numbered = self.wish.preferred.is_some() || !self.wish.remembered.is_empty();
+        if self.wish.ranges.is_empty() && !is_numbered {
             self.ephemeral();
         }
     }
 
     fn ephemeral(&self) -> Option<PortRange> {
         *self.ephemeral.get_or_init(machine::ephemeral_range)
+    }
+
+    /// The same, and no other number than this.
+    pub(crate) fn only(&self, port: Port) -> Wanted {
+        Wanted {
+            wish: Wish {
+                preferred: Some(port),
+                fallback: Fallback::Nothing,
+                ..Wish::default()
+            },
+            ..self.clone()
+        }
     }
 }
 
@@ -108,7 +128,8 @@ pub(crate) fn search(
     in_use: Option<&InUse>,
     now: SystemTime,
 ) -> Result<Search, Error> {
-    // Only where it is short of ports is each entry in the way looked into.
+    // Only where it is short of ports is each entry in the way looked into, and what is somebody's
+    // usual number taken.
     match look(transaction, walk, wanted, in_use, now, Looks::Few)? {
         Ok(found) => Ok(found),
         Err(_) => look(transaction, walk, wanted, in_use, now, Looks::All)?
@@ -138,6 +159,9 @@ fn look(
     for candidate in candidates {
         let Candidate { port, origin } = candidate;
         let is_asked_for = origin == Origin::Number;
+        if looks == Looks::Few && !is_asked_for && wanted.avoid.contains(&port) {
+            continue;
+        }
         if looks == Looks::All || is_asked_for {
             if let Some(obstacle) = transaction.obstacle(host, port, protocol) {
                 debug!(%port, ?obstacle, "candidate rejected");
@@ -284,7 +308,7 @@ impl Tally {
         let only = wanted
             .wish
             .preferred
-            .filter(|_| wanted.wish.fallback == pk_core::Fallback::Nothing && wanted.count == 1);
+            .filter(|_| wanted.wish.fallback == Fallback::Nothing && wanted.count == 1);
         if let Some(port) = only {
             return match self.denied {
                 0 => Error::Taken {
@@ -353,18 +377,9 @@ fn in_words(time: Duration) -> String {
 }
 
 /// Where the default range is entered: users and folders that do not see each other's registry
-/// seldom begin at the same place. FNV-1a, finished as in `SplitMix64`.
+/// seldom begin at the same place.
 pub(crate) fn seed(uid: u32, folder: &[u8]) -> u32 {
-    let bytes = uid.to_le_bytes();
-    let hash = bytes
-        .iter()
-        .chain(folder)
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ (mixed >> 31)) >> 32) as u32
+    hash::short(uid.to_le_bytes().iter().chain(folder))
 }
 
 #[cfg(test)]

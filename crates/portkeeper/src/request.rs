@@ -2,32 +2,30 @@
 //! step fails. Never answers before the reservation is on disk.
 
 mod foreground;
-mod grant;
+mod terms;
 
 use std::path::Path;
 use std::time::Duration;
 
-use pk_core::{
-    Coverage, Fallback, Host, Machine, Port, PortRange, ProcessId, Protocol, Walk, Wish,
-};
-use pk_fs::failpoint;
-use pk_registry::{Here, Owner, Reservation as Record};
+use pk_core::{Coverage, Fallback, Host, Machine, Port, PortRange, ProcessId, Protocol, Wish};
+use pk_registry::{Here, Name, Note, Owner, Reservation as Record};
 
-use crate::draft::{Draft, Granted};
+use crate::draft::{Draft, Given};
 use crate::error::Error;
-use crate::files::{EnvTarget, JsonTarget, Targets, WriteOptions, Written};
+use crate::files::{EnvTarget, JsonTarget, Targets, WriteOptions};
+use crate::keep::{self, Kept};
 use crate::keeper::PortKeeper;
 use crate::launch::{Ending, Launch, Notice};
-use crate::pick::{self, Grip, InUse, Search};
+use crate::order::{self, Keeps};
+use crate::pick::Grip;
 use crate::places;
+use crate::project::Project;
 use crate::reservation::Reservation;
 use crate::template::Template;
 use crate::ttl::Ttl;
 use crate::warning::Warning;
 
 pub use foreground::HeldHere;
-
-use grant::Grant;
 
 /// What is wanted. Made by [`PortKeeper::request`]; one of [`Request::reserve`],
 /// [`Request::reserve_all`], [`Request::keep`] and [`Request::hold_here`] carries it out.
@@ -41,6 +39,9 @@ pub struct Request<'k> {
     count: usize,
     wait: Duration,
     owner: Option<Owner>,
+    name: Option<Name>,
+    project: Option<Project>,
+    notes: Vec<Note>,
     hold: Holding,
     ttl: Option<Ttl>,
     until: Option<u32>,
@@ -51,20 +52,6 @@ pub struct Request<'k> {
 enum Holding {
     No,
     Yes,
-}
-
-/// What was reserved, to last beyond the process that asked for it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Kept {
-    /// The reservations, as they stand in the registry.
-    pub reservations: Vec<Record>,
-    /// Where and when they were made.
-    pub here: Here,
-    /// The files that were changed.
-    pub files: Vec<Written>,
-    /// What a person should know.
-    pub warnings: Vec<Warning>,
 }
 
 /// What a request would come to.
@@ -91,6 +78,9 @@ impl<'k> Request<'k> {
             count: 1,
             wait: Duration::ZERO,
             owner: None,
+            name: None,
+            project: None,
+            notes: Vec::new(),
             hold: Holding::No,
             ttl: None,
             until: None,
@@ -146,6 +136,33 @@ impl<'k> Request<'k> {
     /// A label for people.
     pub fn owner(mut self, owner: Owner) -> Self {
         self.owner = Some(owner);
+        self
+    }
+
+    /// The name by which the project of the current folder knows it. Under a name there is one
+    /// reservation at a time: whoever asks again is given the same one while it lives, and the same
+    /// number later, if it is free. A number that a name had goes before the preferred port, unless
+    /// another one was preferred then.
+    pub fn name(mut self, name: Name) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// In which project the name is meant.
+    pub fn project(mut self, project: Project) -> Self {
+        self.project = Some(project);
+        self
+    }
+
+    /// Something to be found with it; may be said several times.
+    pub fn note(mut self, note: Note) -> Self {
+        self.notes.push(note);
+        self
+    }
+
+    /// Ports that are never taken; may be said several times.
+    pub fn exclude(mut self, range: PortRange) -> Self {
+        self.wish.excluded.push(range);
         self
     }
 
@@ -218,19 +235,21 @@ impl<'k> Request<'k> {
     /// # Errors
     /// As [`Request::reserve`].
     pub fn reserve_all(self) -> Result<Vec<Reservation>, Error> {
+        let mut start = self.rehearse()?;
+        let machine = start.here.machine.clone();
         let grip = match self.hold {
             Holding::No => Grip::Record,
             Holding::Yes => Grip::Hold(Coverage::Host),
         };
-        let mut start = self.rehearse()?;
-        let machine = start.machine.clone();
+        let recall = self.recall();
+        let order = [self.order(grip, Keeps::Guard, self.ttl.unwrap_or(Ttl::Never), &recall)?];
         let drafts: Vec<_> = (0..self.count).map(|_| Draft::guarded(&machine)).collect();
-        let ttl = self.ttl.unwrap_or(Ttl::Never);
-        let grant = self.grant(grip, ttl, &drafts, &mut start)?;
-        let made = self.guard(grant.ports, &machine);
+        let grant = order::grant(self.keeper, &order, &drafts, &mut start, self.wait)?;
+        let made = self.guard(grant.ports, grip, &machine)?;
         // A failure drops the guards, which releases what they guard.
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
         self.write(&grant.here, &records)?;
+        self.remember(&recall, &grant.here, &order, &records);
         Ok(made)
     }
 
@@ -242,51 +261,13 @@ impl<'k> Request<'k> {
     /// As [`Request::reserve`]; [`Error::Request`] when it is to be held and the keeper has no
     /// [`crate::HolderCommand`].
     pub fn keep(self) -> Result<Kept, Error> {
-        let mut start = self.rehearse()?;
-        let machine = start.machine.clone();
+        let start = self.rehearse()?;
         let ttl = self.keeper.ttl(self.ttl).unwrap_or(Ttl::DEFAULT);
-        let (grant, holders) = match self.hold {
-            Holding::No => {
-                let drafts: Vec<_> = (0..self.count).map(|_| Draft::leased()).collect();
-                (
-                    self.grant(Grip::Record, ttl, &drafts, &mut start)?,
-                    Vec::new(),
-                )
-            }
-            Holding::Yes => {
-                let holders = self.start_holders(&machine)?;
-                let grip = Grip::Hold(Coverage::Everywhere);
-                (self.grant(grip, ttl, &holders, &mut start)?, holders)
-            }
-        };
-        let Grant {
-            ports,
-            here,
-            mut warnings,
-        } = grant;
-        warnings.extend(self.warnings(ports.iter().map(|it| it.taken.candidate)));
-        let records: Vec<Record> = ports.iter().map(|it| it.record.clone()).collect();
-        failpoint!("request.granted", |error| {
-            return Err(self.undo(&records, &here, Error::io("go on")(error)));
-        });
-        let kept = || -> Result<Vec<Written>, Error> {
-            for (granted, standby) in ports.into_iter().zip(holders) {
-                standby.take(granted, self.keeper.path())?;
-            }
-            self.write(&here, &records)
-        };
-        match kept() {
-            Ok(files) => {
-                failpoint!("request.kept");
-                Ok(Kept {
-                    reservations: records,
-                    here,
-                    files,
-                    warnings,
-                })
-            }
-            Err(cause) => Err(self.undo(&records, &here, cause)),
-        }
+        let (grip, keeps) = self.kept();
+        let recall = self.recall();
+        let order = [self.order(grip, keeps, ttl, &recall)?];
+        let write = |here: &Here, records: &[Record]| self.write(here, records);
+        keep::keep(self.keeper, &order, &recall, start, self.wait, write)
     }
 
     /// Reserves as many ports as are wanted, or none, and runs a program on them, which are at no
@@ -305,28 +286,41 @@ impl<'k> Request<'k> {
         let holder = this.keeper.holder()?;
         let waiting = launch.prepare(holder)?;
         let mut start = this.rehearse()?;
-        let machine = start.machine.clone();
+        let machine = start.here.machine.clone();
         let (process, folder) = (ProcessId::this(&machine), places::control_folder()?);
         let drafts = Draft::for_program(this.count, process, &folder);
-        let ttl = this.ttl.unwrap_or(Ttl::Never);
+        let recall = this.recall();
         let grip = Grip::Hold(Coverage::Everywhere);
-        let grant = this.grant(grip, ttl, &drafts, &mut start)?;
-        let candidates: Vec<_> = grant.ports.iter().map(|it| it.taken.candidate).collect();
-        let made = this.guard(grant.ports, &machine);
+        let ttl = this.ttl.unwrap_or(Ttl::Never);
+        let order = [this.order(grip, Keeps::Program, ttl, &recall)?];
+        let grant = order::grant(this.keeper, &order, &drafts, &mut start, this.wait)?;
+        let warnings = order::warnings(&order, &grant.ports);
+        let made = this.guard(grant.ports, grip, &machine)?;
         let control = drafts.into_iter().find_map(Draft::into_control);
         let control = control.ok_or_else(Error::not_held)?;
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
         this.write(&grant.here, &records)?;
-        let warnings = grant.warnings.into_iter();
-        let all = warnings.chain(this.warnings(candidates.into_iter()));
+        let forgotten = this.remember(&recall, &grant.here, &order, &records);
+        let all = grant.warnings.into_iter().chain(warnings).chain(forgotten);
         all.for_each(|warning| notice(Notice::Warning(warning)));
         launch.run(holder, made, control, waiting, &machine, notice)
     }
 
-    fn guard(&self, ports: Vec<Granted>, machine: &Machine) -> Vec<Reservation> {
-        let guard = |it: Granted| {
+    fn guard(
+        &self,
+        ports: Vec<Given>,
+        grip: Grip,
+        machine: &Machine,
+    ) -> Result<Vec<Reservation>, Error> {
+        let guard = |given| {
             let (keeper, machine) = (self.keeper, machine.clone());
-            Reservation::new(keeper, machine, it.record, it.taken.hold, it.live)
+            match given {
+                Given::Made(it) => {
+                    let hold = it.taken.hold;
+                    Ok(Reservation::new(keeper, machine, it.record, hold, it.live))
+                }
+                Given::Found(record) => Reservation::found(keeper, machine, record, grip),
+            }
         };
         ports.into_iter().map(guard).collect()
     }
@@ -337,31 +331,19 @@ impl<'k> Request<'k> {
     /// As there.
     pub fn preview(self) -> Result<Preview, Error> {
         let here = self.keeper.here();
-        let grip = match self.hold {
-            Holding::No => Grip::Record,
-            Holding::Yes => Grip::Hold(Coverage::Everywhere),
-        };
-        let wanted = self.wanted(grip)?;
-        self.until_process(&here.machine)?;
-        let in_use = InUse::ask(self.protocol);
-        let found = self.keeper.registry.preview(&here, |transaction| {
-            let mut walk = Walk::new(self.protocol);
-            pick::search(transaction, &mut walk, &wanted, Some(&in_use), here.wall)
-        })?;
-        let Search::Found(taken) = found else {
-            return Err(contradiction("still crowded"));
-        };
-        let ports: Vec<_> = taken
+        let (grip, keeps) = self.kept();
+        let ttl = self.keeper.ttl(self.ttl).unwrap_or(Ttl::DEFAULT);
+        let order = [self.order(grip, keeps, ttl, &self.recall())?];
+        let found = order::preview(self.keeper, &order, &here)?;
+        let ports: Vec<_> = found
             .iter()
-            .map(|it| (self.host, it.candidate.port))
+            .map(|it| (self.host, it.record().port))
             .collect();
-        let diffs = self.diffs(&ports)?;
-        let warnings = self.warnings(taken.iter().map(|it| it.candidate));
         Ok(Preview {
+            diffs: self.diffs(&ports)?,
+            warnings: order::warnings(&order, &found),
             ports,
             protocol: self.protocol,
-            diffs,
-            warnings,
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::holder::Role;
 use crate::holder::launch::{Control, Launched};
 use crate::keeper::PortKeeper;
 use crate::launch::{Ending, Launch, Notice};
+use crate::pick::Grip;
 use crate::places;
 
 /// A port that is reserved, and if it was asked for held, until this is dropped.
@@ -22,6 +23,9 @@ use crate::places;
 /// Dropping it never fails and never waits: where the registry is locked at that moment the entry
 /// stays behind, as one that everybody can see to have ended. [`Reservation::release`] waits, and
 /// tells.
+///
+/// One that was there already, under its [name](crate::Request::name), is there afterwards as well:
+/// this is then a view of it.
 ///
 /// A forked child that drops its copy does nothing: the reservation is its parent's.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct Reservation {
     hold: Option<Hold>,
     live: Option<LiveFile>,
     made_by: u32,
+    /// It was there before, under its name, and goes on afterwards.
+    is_found: bool,
 }
 
 /// What [`Reservation::keep`] could keep.
@@ -60,7 +66,31 @@ impl Reservation {
             hold,
             live,
             made_by: std::process::id(),
+            is_found: false,
         }
+    }
+
+    /// One that is there without this process. Only the hold, if there is one, ends with the value.
+    pub(crate) fn found(
+        keeper: &PortKeeper,
+        machine: Machine,
+        record: Record,
+        grip: Grip,
+    ) -> Result<Reservation, Error> {
+        let hold = match grip {
+            Grip::Record => None,
+            Grip::Hold(coverage) => Some(Hold::acquire(
+                record.host,
+                record.port,
+                record.protocol,
+                coverage,
+                Origin::Number,
+            )?),
+        };
+        let mut found = Reservation::new(keeper, machine, record, hold, None);
+        found.is_found = true;
+        found.disarm();
+        Ok(found)
     }
 
     /// The port.
@@ -179,6 +209,9 @@ impl Reservation {
     /// # Errors
     /// [`Error::Holder`], [`Error::Registry`]; the reservation is released then.
     pub fn keep(mut self) -> Result<Kept, Error> {
+        if self.is_found {
+            return Ok(Kept::Leased);
+        }
         let here = self.keeper.here();
         let mut record = self.record.clone();
         if record.lease == pk_registry::Lease::Never {
@@ -217,13 +250,17 @@ impl Reservation {
         Ok(Kept::Held)
     }
 
-    /// Ends the reservation and frees the port.
+    /// Ends the reservation and frees the port. What was there before under its name goes on:
+    /// [`PortKeeper::release`] ends it.
     ///
     /// # Errors
     /// [`Error::Registry`] when the entry can't be removed; the port is free all the same.
     pub fn release(mut self) -> Result<(), Error> {
         self.let_go();
         self.disarm();
+        if self.is_found {
+            return Ok(());
+        }
         let here = self.keeper.here_on(&self.machine);
         self.keeper
             .forget(std::slice::from_ref(&self.record), &here)
@@ -245,7 +282,7 @@ impl Reservation {
         notice: &mut dyn FnMut(Notice),
     ) -> Result<Ending, Error> {
         launch.check(1)?;
-        if self.hold.is_none() {
+        if self.hold.is_none() || self.is_found {
             return Err(Error::NotHeld { port: self.port() });
         }
         let here = self.keeper.here();

@@ -22,6 +22,11 @@ pub enum Warning {
         /// The range that the kernel gives out.
         range: PortRange,
     },
+    /// The number could not be remembered, so the name may get another one next time.
+    NotRemembered {
+        /// Why not.
+        why: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -36,6 +41,9 @@ impl fmt::Display for Warning {
                 "port {port} is one that the kernel gives to outgoing connections ({range}); \
                  hold it, or another program may get it before your server starts"
             ),
+            Warning::NotRemembered { why } => {
+                write!(f, "the number is not remembered for the next time: {why}")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod env_file;
+mod names;
 mod patience;
 mod release;
 mod reserve;

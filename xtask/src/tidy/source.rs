@@ -24,7 +24,7 @@ const RULES: &[Rule] = &[
         words: &["Serialize", "Deserialize"],
         about: in_a_library,
         home: |path| {
-            ["/format.rs", "/journal.rs", "/message.rs"]
+            ["/format.rs", "/format/record.rs", "/journal.rs", "/message.rs"]
                 .iter()
                 .any(|name| path.ends_with(name))
                 || path.starts_with("crates/pk-cli/src/output/")

@@ -8,6 +8,7 @@ mod gc;
 mod json;
 mod man;
 mod release;
+mod renew;
 mod reserve;
 mod run;
 mod setup;
@@ -34,6 +35,7 @@ pub(crate) use gc::Gc;
 pub(crate) use json::{Json, Set as JsonSet};
 pub(crate) use man::Man;
 pub(crate) use release::Release;
+pub(crate) use renew::Renew;
 pub(crate) use reserve::Reserve;
 pub(crate) use run::{Program, Run, Take};
 pub(crate) use setup::Setup;
@@ -121,6 +123,8 @@ pub(crate) enum Command {
     Take(Box<Take>),
     /// End reservations, and free what is held
     Release(Release),
+    /// Let a reservation last longer
+    Renew(Renew),
     /// Show who has which port
     Status(Status),
     /// Tell why a port can't be had, and what helps

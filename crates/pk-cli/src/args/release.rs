@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
-use portkeeper::{Host, Port, Protocol};
+use portkeeper::{Host, Name, Port, Protocol};
 
 use crate::completing;
 
@@ -16,6 +16,9 @@ pub(crate) struct Release {
     /// All of yours with this label
     #[arg(long, group = "which", add = ArgValueCandidates::new(completing::owners))]
     pub(crate) owner: Option<String>,
+    /// What this project calls by this name
+    #[arg(long, group = "which", add = ArgValueCandidates::new(completing::names))]
+    pub(crate) name: Option<Name>,
     /// All of yours
     #[arg(long, group = "which")]
     pub(crate) mine: bool,

@@ -32,6 +32,8 @@ Examples:
       Two ports, written into .env
   portkeeper reserve --write-env 'URL=http://{host}:{port}' --write-json config.json#/server/port
       One port, in two files, both or none
+  portkeeper reserve --name web
+      The port that this project calls web: the same one each time
   portkeeper reserve --pid $$ --format port
       The number alone, for as long as this shell lives
   portkeeper reserve --preferred 5353 --strict --proto udp --wait 30s --foreground

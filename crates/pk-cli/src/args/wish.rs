@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use portkeeper::{Host, Owner, Port, PortRange, Protocol, Ttl, ttl};
+use clap_complete::ArgValueCandidates;
+use portkeeper::{Host, Name, Note, Owner, Port, PortRange, Protocol, Ttl, ttl};
 
 use super::write::{KeyAs, PlaceInJson, Writing, key_as, place_in_json};
+use crate::completing;
 use crate::error::Error;
 
 /// Which port, for how long, and where to write it.
@@ -19,6 +21,9 @@ pub(crate) struct Wish {
     /// Where to look; may be given several times [default: 20000-29999]
     #[arg(long, value_names = ["START", "END"], num_args = 1..=2, allow_negative_numbers = true)]
     range: Vec<String>,
+    /// Ports that are never taken, PORT or START-END; may be given several times
+    #[arg(long, value_name = "PORTS", value_parser = excluded, allow_negative_numbers = true)]
+    pub(crate) exclude: Vec<PortRange>,
     /// The address the server will listen on [default: 127.0.0.1]
     #[arg(long)]
     pub(crate) host: Option<Host>,
@@ -28,6 +33,13 @@ pub(crate) struct Wish {
     /// How many ports, all or none
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     pub(crate) count: usize,
+    /// What this project calls it: asked for again, it is the same reservation while that lasts, and
+    /// the same number afterwards
+    #[arg(long, add = ArgValueCandidates::new(completing::names))]
+    pub(crate) name: Option<Name>,
+    /// Something to be found with it; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) note: Vec<Note>,
     /// A label for people
     #[arg(long, value_parser = |text: &str| Owner::new(text))]
     pub(crate) owner: Option<Owner>,
@@ -63,6 +75,19 @@ fn count(text: &str) -> Result<usize, String> {
         Ok(count @ 1..=4096) => Ok(count),
         _ => Err("a number from 1 to 4096 is needed".into()),
     }
+}
+
+/// A port, or a range in one word.
+fn excluded(text: &str) -> Result<PortRange, String> {
+    let is_range = text.get(1..).is_some_and(|rest| rest.contains('-'));
+    let range = match is_range {
+        true => text.parse().map_err(|error| format!("{error}"))?,
+        false => {
+            let port = text.parse::<Port>().map_err(|error| error.to_string())?;
+            PortRange::new(port, port).map_err(|error| error.to_string())?
+        }
+    };
+    Ok(range)
 }
 
 impl Wish {

@@ -9,6 +9,7 @@ mod gc;
 mod json;
 mod man;
 mod release;
+mod renew;
 mod reserve;
 mod run;
 mod setup;
@@ -21,7 +22,7 @@ use std::time::SystemTime;
 
 use portkeeper::config::edit::Edits;
 use portkeeper::config::{Rewrite, Transaction};
-use portkeeper::{HolderCommand, PortKeeper, Settings, Written};
+use portkeeper::{HolderCommand, Name, PortKeeper, Project, Settings, Written};
 
 use crate::args::{Cli, Command, Format, Global, Write};
 use crate::env_vars::Environment;
@@ -55,6 +56,7 @@ pub(crate) fn run(
         Command::Run(args) => run::run(&args, &keeper()?, search, is_verbose),
         Command::Take(args) => run::take(&args, &keeper()?, search, is_verbose),
         Command::Release(args) => release::run(&args, &keeper()?, format),
+        Command::Renew(args) => renew::run(&args, &keeper()?, format),
         Command::Status(args) => status::run(&args, &keeper()?, format),
         Command::Why(args) => why::run(&args, &keeper()?, format),
         Command::Wait(args) => wait::run(&args, &keeper()?, format),
@@ -67,6 +69,11 @@ pub(crate) fn run(
         // Answered above, before anything was opened.
         Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(()),
     }
+}
+
+/// In which project a name is meant that somebody says here.
+fn project_of(name: Option<&Name>) -> Result<Option<Project>, Error> {
+    Ok(name.map(|_| Project::here()).transpose()?)
 }
 
 /// Changes one file, or with `--dry-run` shows the change, and answers.

@@ -2,6 +2,7 @@
 
 use portkeeper::{Force, PortKeeper, Selection};
 
+use super::project_of;
 use crate::args::{Format, Release};
 use crate::error::{self, Error};
 use crate::output::{self, human, json};
@@ -17,6 +18,8 @@ pub(crate) fn run(
         host: args.host,
         protocol: args.proto,
         fence: args.fence,
+        project: project_of(args.name.as_ref())?,
+        name: args.name.clone(),
     };
     let force = if args.force { Force::Yes } else { Force::No };
     let answer = keeper.release(&selection, force)?;

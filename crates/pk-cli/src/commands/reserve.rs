@@ -1,6 +1,6 @@
 //! `portkeeper reserve`.
 
-use portkeeper::{Force, Kept, PortKeeper, Preview, Selection};
+use portkeeper::{Force, Kept, PortKeeper, Preview, Record, Selection};
 
 use super::wish;
 use crate::args::{Format, Reserve};
@@ -27,7 +27,7 @@ pub(crate) fn run(
     }
     if args.foreground {
         let held = request.hold_here()?;
-        let numbers = numbers(held.kept());
+        let numbers = numbers(&held.kept().reservations);
         return match answer(held.kept(), args, keeper, format) {
             Ok(()) => Ok(held.until_end()?),
             Err(source) => {
@@ -76,9 +76,8 @@ fn ports(ports: impl Iterator<Item = u16>) -> String {
 }
 
 /// `8888, 8889`
-fn numbers(kept: &Kept) -> String {
-    let ports: Vec<_> = kept
-        .reservations
+fn numbers(records: &[Record]) -> String {
+    let ports: Vec<_> = records
         .iter()
         .map(|record| record.port.to_string())
         .collect();
@@ -88,7 +87,7 @@ fn numbers(kept: &Kept) -> String {
 /// Nobody has read the answer. Where nobody knows of the reservation it must not stay; where a file
 /// names its port, somebody will read that, and it must not go.
 fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error {
-    let ports = numbers(kept);
+    let ports = numbers(&kept.reservations);
     if let Some(written) = kept.files.first() {
         let undone = format!(
             "; port {ports} is reserved, and written into {}",
@@ -96,7 +95,12 @@ fn take_back(kept: &Kept, keeper: &PortKeeper, source: std::io::Error) -> Error 
         );
         return Error::Output { source, undone };
     }
-    let released = kept.reservations.iter().all(|record| {
+    if kept.made.is_empty() {
+        // It was there before.
+        let undone = format!("; port {ports} is reserved");
+        return Error::Output { source, undone };
+    }
+    let released = kept.made.iter().all(|record| {
         let selection = Selection {
             ports: vec![record.port],
             fence: Some(record.fence),

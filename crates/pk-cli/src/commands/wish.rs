@@ -27,6 +27,15 @@ pub(super) fn request<'k>(wish: &Wish, keeper: &'k PortKeeper) -> Result<Request
     if let Some(host) = wish.host {
         request = request.host(host);
     }
+    for range in &wish.exclude {
+        request = request.exclude(*range);
+    }
+    for note in &wish.note {
+        request = request.note(note.clone());
+    }
+    if let Some(name) = &wish.name {
+        request = request.name(name.clone());
+    }
     if let Some(owner) = &wish.owner {
         request = request.owner(owner.clone());
     }

@@ -11,8 +11,8 @@ use portkeeper::config::backup::Backup;
 use portkeeper::registry::Sharing;
 use portkeeper::users::Users;
 use portkeeper::{
-    Collected, Here, Kept, Kind, Lease, Listed, Port, Preview, Protocol, Released, Snapshot,
-    Strategy, Verdict, Written,
+    Collected, Here, Kept, Kind, Lease, Listed, Port, Preview, Protocol, Record, Released,
+    Snapshot, Strategy, Verdict, Written,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -94,6 +94,23 @@ pub(crate) fn released(answer: &Released) -> String {
     text
 }
 
+pub(crate) fn renewed(renewed: &[Record]) -> String {
+    let here = Here::now();
+    let mut text = String::new();
+    for record in renewed {
+        let port = named(record.port, record.protocol);
+        let end = match record.lease {
+            Lease::Never => "until it is released".into(),
+            Lease::Until(end) => {
+                let left = end.saturating_sub(here.boot_ms);
+                format!("for {}", short(Duration::from_millis(left)))
+            }
+        };
+        line(&mut text, &format!("{port} on {} lasts {end}", record.host));
+    }
+    text
+}
+
 pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
     let mut text = String::new();
     let done = if dry_run { "would drop" } else { "dropped" };
@@ -143,19 +160,34 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
         .iter()
         .map(|entry| row(entry, &here).into())
         .collect();
+    if snapshot.entries.iter().any(|entry| name(entry).is_some()) {
+        headings.insert(OWNER, "NAME");
+        for (row, entry) in rows.iter_mut().zip(&snapshot.entries) {
+            row.insert(OWNER, name(entry).map_or_else(|| "-".into(), printable));
+        }
+    }
     if shared_by.is_empty() {
         return table(&headings, &rows, terminal_width());
     }
     // Whose they are is of interest where they are not all one's own.
     let users = Users::read();
-    headings.insert(OWNER + 1, "USER");
+    let pid = headings.iter().position(|it| *it == "PID").unwrap_or(0);
+    headings.insert(pid, "USER");
     for (row, entry) in rows.iter_mut().zip(&snapshot.entries) {
-        row.insert(OWNER + 1, user(entry, &users));
+        row.insert(pid, user(entry, &users));
     }
     format!(
         "{path}{shared_by}\n{}",
         table(&headings, &rows, terminal_width())
     )
+}
+
+/// What its project calls it.
+fn name(entry: &Listed) -> Option<&str> {
+    match entry {
+        Listed::Sound { reservation, .. } => reservation.name.as_deref(),
+        Listed::Damaged { .. } => None,
+    }
 }
 
 /// The name of the user, else the number.
@@ -227,9 +259,10 @@ fn table(headings: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Strin
     }
     let all: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
     if let Some(too_much) = width.and_then(|width| all.checked_sub(width)) {
-        widths[OWNER] = widths[OWNER]
+        let owner = headings.iter().position(|it| *it == "OWNER").unwrap_or(0);
+        widths[owner] = widths[owner]
             .saturating_sub(too_much)
-            .max(headings[OWNER].len());
+            .max(headings[owner].len());
     }
     let mut text = String::new();
     let headings: Vec<String> = headings.iter().map(ToString::to_string).collect();

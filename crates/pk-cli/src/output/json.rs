@@ -5,6 +5,7 @@ mod doctor;
 mod setup;
 mod why;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -29,9 +30,12 @@ struct Reservation<'a> {
     proto: &'static str,
     id: &'a str,
     owner: Option<&'a str>,
-    /// No reservation has a name yet.
     name: Option<&'a str>,
     expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    notes: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -87,6 +91,7 @@ struct Status<'a> {
 
 #[derive(Serialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries are sound")]
 enum Entry<'a> {
     Sound {
         #[serde(flatten)]
@@ -120,6 +125,11 @@ struct Gone<'a> {
 #[derive(Serialize)]
 struct ReleasedAnswer<'a> {
     released: Vec<Gone<'a>>,
+}
+
+#[derive(Serialize)]
+struct RenewedAnswer<'a> {
+    renewed: Vec<Reservation<'a>>,
 }
 
 #[derive(Serialize)]
@@ -197,6 +207,14 @@ pub(crate) fn released(answer: &Released) -> String {
     })
 }
 
+pub(crate) fn renewed(renewed: &[Record]) -> String {
+    let here = Here::now();
+    let answer = |record| Reservation::new(record, record.kind == Kind::Held, &here);
+    line(&RenewedAnswer {
+        renewed: renewed.iter().map(answer).collect(),
+    })
+}
+
 pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
     line(&CollectedAnswer {
         removed: collected.removed.iter().map(Removed::new).collect(),
@@ -238,7 +256,9 @@ impl<'a> Reservation<'a> {
             id: &record.id,
             proto: record.protocol.name(),
             owner: record.owner.as_deref(),
-            name: None,
+            name: record.name.as_deref(),
+            project: record.project.as_deref(),
+            notes: &record.notes,
             expires: here.end_of(record.lease).map(utc::rfc3339),
         }
     }

@@ -52,6 +52,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: Literal[1] = 1,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -67,6 +68,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: _Few = ...,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -82,6 +84,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: int = 1,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -97,6 +100,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: Literal[1] = 1,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -112,6 +116,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: _Few = ...,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -127,6 +132,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: int = 1,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -142,6 +148,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: Literal[1] = 1,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -157,6 +164,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: _Few = ...,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -172,6 +180,7 @@ class PortRegistry:
         owner: Optional[str] = None,
         count: int = 1,
         *,
+        name: Optional[str] = None,
         ttl: Union[_Time, str, None] = None,
         proto: _Proto = "tcp",
         strict: bool = False,
@@ -199,6 +208,8 @@ class Reservation:
     def held(self) -> bool: ...
     @property
     def owner(self) -> Optional[str]: ...
+    @property
+    def name(self) -> Optional[str]: ...
     @property
     def id(self) -> str: ...
     def release(self) -> None: ...
@@ -235,6 +246,8 @@ class Entry:
     def state(self) -> Literal["held", "leased", "guarded", "stale", "damaged", "elsewhere"]: ...
     @property
     def owner(self) -> Optional[str]: ...
+    @property
+    def name(self) -> Optional[str]: ...
     @property
     def id(self) -> str: ...
     @property

@@ -1,4 +1,5 @@
-//! The keys of entries. Never looks at what they are the keys of.
+//! The key of an entry, which says which port of which network it is about. Never decides who may
+//! have it.
 
 use std::fmt;
 

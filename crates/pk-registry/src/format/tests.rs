@@ -3,14 +3,17 @@
 mod broken;
 mod damaged;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use pk_core::Protocol;
+use pk_core::{Host, ProcessId, Protocol};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::reservation::{Kind, Lease};
 
 fn port(number: u16) -> Port {
     Port::new(number).unwrap()
@@ -24,6 +27,9 @@ fn reservation(number: u16) -> Reservation {
         host: Host::default(),
         protocol: Protocol::Tcp,
         owner: Some("shop/web".into()),
+        name: None,
+        project: None,
+        notes: Default::default(),
         uid: 1000,
         fence: 12,
         created: UNIX_EPOCH + Duration::from_secs(1_795_348_800),
@@ -127,8 +133,14 @@ fn any_reservation() -> impl Strategy<Value = Reservation> {
         option::of(any_process()),
         option::of(any::<String>()),
     );
-    (what, when, who).prop_map(|(what, when, who)| {
+    let labels = (
+        option::of(any::<String>()),
+        option::of("[0-9a-f]{16}"),
+        btree_map(any::<String>(), any::<String>(), 0..3),
+    );
+    (what, when, who, labels).prop_map(|(what, when, who, labels)| {
         let (id, number, host, protocol, owner) = what;
+        let (name, project, notes) = labels;
         let (created, lease, kind, (uid, fence, network, time)) = when;
         let (process, until, control) = who;
         Reservation {
@@ -137,6 +149,9 @@ fn any_reservation() -> impl Strategy<Value = Reservation> {
             host,
             protocol,
             owner,
+            name,
+            project,
+            notes,
             uid,
             fence,
             created: UNIX_EPOCH + Duration::from_secs(created),
@@ -227,7 +242,7 @@ proptest! {
         fields in btree_map("x[a-z]{1,8}", any_json(), 0..6),
         entries in btree_map("[^\"\\\\\\pC]{0,20}", any_json(), 0..6),
     ) {
-        let join = |pairs: &std::collections::BTreeMap<String, String>| -> String {
+        let join = |pairs: &BTreeMap<String, String>| -> String {
             let pairs = pairs.iter().map(|(key, value)| format!("\"{key}\":{value}"));
             pairs.collect::<Vec<_>>().join(",")
         };

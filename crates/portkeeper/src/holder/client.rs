@@ -23,7 +23,7 @@ use tracing::debug;
 use super::launch::{is_control_name, is_supervisor};
 use super::message::{self, Answer, Ask};
 use crate::error::Error;
-use crate::keeper::Force;
+use crate::release::Force;
 
 /// How long a holder may take to let go and end.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -93,16 +93,21 @@ pub(crate) enum Answer {
     Refused,
 }
 
+/// In milliseconds since boot.
+pub(super) fn end_of(lease: Lease) -> Option<u64> {
+    match lease {
+        Lease::Never => None,
+        Lease::Until(end) => Some(end),
+    }
+}
+
 impl Orders {
     pub(crate) fn new(reservation: &Reservation, registry: &Path, control: &Path) -> Orders {
         Orders {
             id: reservation.id.clone(),
             registry: registry.as_os_str().as_bytes().to_vec(),
             control: control.as_os_str().as_bytes().to_vec(),
-            ends: match reservation.lease {
-                Lease::Never => None,
-                Lease::Until(end) => Some(end),
-            },
+            ends: end_of(reservation.lease),
             until: reservation.until.map(Into::into),
         }
     }

@@ -171,13 +171,16 @@ impl Holder {
 
     fn is_over(&mut self, now: u64) -> bool {
         live::freshen(&self.live);
+        // Looked at first: it may have been given more time.
+        let is_registered = self.is_registered();
         let is_gone = |process: ProcessId| process.state(&self.machine) == ProcessState::Gone;
-        self.orders.ends.is_some_and(|end| end <= now)
+        !is_registered
+            || self.orders.ends.is_some_and(|end| end <= now)
             || self.orders.until().is_some_and(is_gone)
-            || !self.is_registered()
     }
 
-    /// Whether the entry is still there and this process'. The registry is only read when it was replaced.
+    /// Whether the entry is still there and this process'; its end is taken from it. The registry is
+    /// only read when it was replaced.
     fn is_registered(&mut self) -> bool {
         let stamp = match self.registry.stamp_of(geteuid().as_raw()) {
             Ok(Some(stamp)) => stamp,
@@ -196,13 +199,19 @@ impl Holder {
         // With another control socket it is that of whoever has taken the port, and died before this
         // process heard of it.
         let control = self.orders.control();
-        let is_mine = |entry: &Listed| match entry {
-            Listed::Sound { reservation, .. } => {
-                reservation.id == self.orders.id && reservation.control.as_ref() == Some(&control)
+        let mine = snapshot.entries.iter().find_map(|entry| match entry {
+            Listed::Sound { reservation, .. }
+                if reservation.id == self.orders.id
+                    && reservation.control.as_ref() == Some(&control) =>
+            {
+                Some(reservation)
             }
-            Listed::Damaged { .. } => false,
-        };
-        let found = snapshot.entries.iter().any(is_mine) || !snapshot.warnings.is_empty();
+            _ => None,
+        });
+        if let Some(reservation) = mine {
+            self.orders.ends = message::end_of(reservation.lease);
+        }
+        let found = mine.is_some() || !snapshot.warnings.is_empty();
         self.seen = Some(stamp).filter(|stamp| found && stamp.is_settled(here.wall));
         found
     }

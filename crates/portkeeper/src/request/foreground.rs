@@ -8,11 +8,13 @@ use pk_registry::Reservation as Record;
 use rustix::process::Signal;
 use tracing::debug;
 
-use super::{Grant, Kept, Request};
+use super::Request;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::holder::serve::{self, Holder};
+use crate::keep::Kept;
 use crate::keeper::PortKeeper;
+use crate::order::{self, Grant, Keeps};
 use crate::pick::Grip;
 use crate::places;
 use crate::signals::{self, Signals};
@@ -44,13 +46,16 @@ impl Request<'_> {
     pub fn hold_here(self) -> Result<HeldHere, Error> {
         let this = self.hold();
         let mut start = this.rehearse()?;
-        let machine = start.machine.clone();
+        let machine = start.here.machine.clone();
         let (process, folder) = (ProcessId::this(&machine), places::control_folder()?);
         let drafts: Vec<_> = (0..this.count)
             .map(|_| Draft::held(process, &folder))
             .collect();
         let ttl = this.keeper.ttl(this.ttl).unwrap_or(Ttl::Never);
-        let grant = this.grant(Grip::Hold(Coverage::Everywhere), ttl, &drafts, &mut start)?;
+        let recall = this.recall();
+        let grip = Grip::Hold(Coverage::Everywhere);
+        let order = [this.order(grip, Keeps::Program, ttl, &recall)?];
+        let grant = order::grant(this.keeper, &order, &drafts, &mut start, this.wait)?;
         // Before, a signal ends the command as any other; from here on, in good order.
         let signals = Signals::new(&ends()).map_err(Error::io("catch signals"));
         let Grant {
@@ -58,17 +63,19 @@ impl Request<'_> {
             here,
             mut warnings,
         } = grant;
-        warnings.extend(this.warnings(ports.iter().map(|it| it.taken.candidate)));
+        warnings.extend(order::warnings(&order, &ports));
         let (mut reservations, mut holders) = (Vec::new(), Vec::new());
         for (granted, draft) in ports.into_iter().zip(drafts) {
-            let (record, kit) = granted.into_kit(draft)?;
+            let (record, kit) = granted.into_made()?.into_kit(draft)?;
             let holder = Holder::here(&record, this.keeper.path(), &machine, kit);
             holders.push(holder.map_err(Error::io("keep a port"))?);
             reservations.push(record);
         }
+        warnings.extend(this.remember(&recall, &here, &order, &reservations));
         let mut held = HeldHere {
             keeper: this.keeper.clone(),
             kept: Kept {
+                made: reservations.clone(),
                 reservations,
                 here,
                 files: Vec::new(),

@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Did, Done, Error, check_file_system, failed, in_the_way, is_file, look, set_mode};
-use crate::keeper::Force;
 use crate::places;
+use crate::release::Force;
 use crate::settings::Settings;
 
 /// What makes the folder anew at every boot (tmpfiles.d(5)).
