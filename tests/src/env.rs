@@ -199,6 +199,9 @@ impl TestEnv {
         if let Some(registry) = &self.registry {
             command.env("PORTKEEPER_REGISTRY", registry);
         }
+        // Where a build that measures what it runs through writes that.
+        let measured = std::env::var_os("LLVM_PROFILE_FILE");
+        command.envs(measured.map(|file| ("LLVM_PROFILE_FILE", file)));
         command
     }
 

@@ -22,13 +22,13 @@ pub(crate) fn run(packages: &[String]) -> Outcome {
     let tools = tools::path_with("cargo-llvm-cov")?;
     let workspace = cargo::workspace()?;
     let root = workspace.workspace_root.as_std_path();
-    let summary = workspace
-        .target_directory
-        .as_std_path()
-        .join("coverage.json");
+    // Of its own: all is built in another way.
+    let place = workspace.target_directory.as_std_path().join("coverage");
+    let summary = place.join("summary.json");
     let llvm_cov = |args: &[&str]| {
         let mut command = cargo::command(&["llvm-cov"]);
         command.args(args).current_dir(root).env("PATH", &tools);
+        command.env("CARGO_TARGET_DIR", &place);
         // Whether it may install the part of the toolchain that it needs.
         command.env("CARGO_LLVM_COV_SETUP", "yes");
         command
@@ -43,7 +43,9 @@ pub(crate) fn run(packages: &[String]) -> Outcome {
     };
     with(llvm_cov(&["clean", "--workspace"]))?;
     let mut test = Command::new(std::env::current_exe()?);
-    test.arg("test").current_dir(root);
+    test.arg("test")
+        .current_dir(root)
+        .env("CARGO_TARGET_DIR", &place);
     for package in packages {
         test.args(["--package", package]);
     }

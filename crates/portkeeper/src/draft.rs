@@ -132,7 +132,7 @@ impl Draft {
         };
         Ok(Granted {
             record,
-            taken,
+            taken: taken.recorded(),
             live,
             before: None,
         })

@@ -81,6 +81,18 @@ pub(crate) struct Taken {
     _probe: Option<Hold>,
 }
 
+impl Taken {
+    /// It has its place in the registry: what is not to be held is let go before somebody else gets
+    /// the lock, and finds the port in use that was released meanwhile.
+    pub(crate) fn recorded(self) -> Taken {
+        Taken {
+            _claim: None,
+            _probe: None,
+            ..self
+        }
+    }
+}
+
 /// What a search came to.
 pub(crate) enum Search {
     Found(Vec<Taken>),
@@ -448,5 +460,32 @@ mod tests {
         assert_eq!(seed(1000, b"/home/ann/shop"), seed(1000, b"/home/ann/shop"));
         assert_ne!(seed(1000, b"/home/ann/shop"), seed(1001, b"/home/ann/shop"));
         assert_ne!(seed(1000, b"/home/ann/shop"), seed(1000, b"/home/ann/blog"));
+    }
+
+    #[test]
+    fn a_port_that_is_recorded_and_not_held_is_free() {
+        let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = at.local_addr().unwrap().port();
+        drop(at);
+        let wanted = Wanted {
+            wish: Wish::default(),
+            seed: 0,
+            host: Host::default(),
+            protocol: Protocol::Tcp,
+            count: 1,
+            grip: Grip::Record,
+            ephemeral: OnceCell::new(),
+        };
+        let is_bindable = || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        for origin in [Origin::Number, Origin::Range] {
+            let candidate = Candidate {
+                port: port.try_into().unwrap(),
+                origin,
+            };
+            let taken = take(&mut Walk::new(Protocol::Tcp), candidate, &wanted).unwrap();
+            assert!(!is_bindable(), "{origin:?}");
+            let _recorded = taken.recorded();
+            assert!(is_bindable(), "{origin:?}");
+        }
     }
 }

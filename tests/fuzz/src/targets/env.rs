@@ -66,7 +66,7 @@ fn check(input: &[u8]) {
     let mut after = before.clone();
     match after.set(&key, &value).map(|_| ()) {
         Err(error) => {
-            check_refusal(&error, &key, &value);
+            check_refusal(&error, &before, &key, &value);
             assert_eq!(after.as_bytes(), bytes, "a refused edit changes nothing");
         }
         Ok(()) => {
@@ -89,24 +89,43 @@ fn check(input: &[u8]) {
     }
 }
 
-/// What can't be refused: numbers and plain words into a file that says nothing strange of the key.
-fn check_refusal(error: &Error, key: &str, value: &str) {
+/// What can't be refused: numbers and plain words, unless the file says something strange.
+fn check_refusal(error: &Error, file: &EnvFile, key: &str, value: &str) {
     check_message(&error.to_string());
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let is_asked_wrongly = matches!(
-        error,
-        Error::InvalidKey { .. } | Error::InvalidValue { .. } | Error::NotPortable { .. }
-    );
-    let is_number = |text: &str| {
-        text.bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_digit())
+    let is_asked_wrongly = |error: &Error| {
+        matches!(
+            error,
+            Error::InvalidKey { .. } | Error::InvalidValue { .. } | Error::NotPortable { .. }
+        )
     };
-    let is_good = is_plain(key) && !key.is_empty() && !is_number(key) && is_plain(value);
-    assert!(
-        !(is_asked_wrongly && is_good),
-        "{key}={value} is refused: {error}"
-    );
+    if !is_asked_wrongly(error) {
+        // The file is to blame, and another one is not.
+        let mut other = EnvFile::parse(b"").unwrap();
+        if let Err(error) = other.set(key, value) {
+            assert!(is_asked_wrongly(&error), "{key}={value}: {error}");
+        }
+    }
+    let is_good = is_name(key) && is_word(value);
+    let may_be_refused = !is_good || (!is_asked_wrongly(error) && !is_plain(file.as_bytes()));
+    assert!(may_be_refused, "{key}={value} is refused: {error}");
+}
+
+/// Whether there is nothing in a file but `KEY=word`.
+fn is_plain(file: &[u8]) -> bool {
+    let is_one = |line: &str| {
+        let pair = line.split_once('=');
+        pair.is_some_and(|(key, value)| is_name(key) && is_word(value))
+    };
+    std::str::from_utf8(file).is_ok_and(|text| text.split_terminator('\n').all(is_one))
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn is_name(text: &str) -> bool {
+    let is_number = text.starts_with(|first: char| first.is_ascii_digit());
+    is_word(text) && !text.is_empty() && !is_number
 }
 
 fn check_set(before: &EnvFile, after: &EnvFile, key: &str, value: &str) {
@@ -172,10 +191,14 @@ fn others(file: &EnvFile, key: &str) -> Vec<(String, Vec<u8>)> {
 fn check_readers(before: &EnvFile, after: &EnvFile, key: &str) {
     // Who expands may read others otherwise than before, and rightly so.
     let bytes = before.as_bytes();
-    // To dotenvy a quote behind a backslash may go on beyond its line.
-    let goes_on = bytes
-        .windows(2)
-        .any(|pair| pair == b"\\'" || pair == b"\\\"");
+    // To dotenvy a quote behind a backslash may go on beyond its line, and a `#` behind two blanks
+    // begins no comment, so that a quote there does.
+    let text = String::from_utf8_lossy(bytes);
+    let characters: Vec<char> = text.chars().collect();
+    let goes_on = ["\\'", "\\\""].iter().any(|pair| text.contains(pair))
+        || characters
+            .windows(3)
+            .any(|three| three[2] == '#' && three[..2].iter().all(|blank| blank.is_whitespace()));
     let is_plain = bytes.len() < 4096 && !bytes.contains(&b'$') && !goes_on;
     if !is_plain || !is_read_so(before) {
         return;

@@ -1,6 +1,7 @@
 //! In which order files reach the disk, as a power cut would tell: one command a line.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use pk_tests::{TestEnv, has, skipped};
 use proptest::collection::vec;
@@ -27,6 +28,8 @@ const NEW: &str = "new";
 fn case(runner: &mut TestRunner, watch: &Watch) -> Option<Finding> {
     static CAN_TRACE: OnceLock<bool> = OnceLock::new();
     if !CAN_TRACE.get_or_init(can_trace) {
+        // There is nothing to be done until the time is over.
+        std::thread::sleep(Duration::from_millis(500));
         return None;
     }
     let number = 1..1000_u16;
