@@ -93,7 +93,7 @@ enum Chore {
     Tidy,
     /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test, instructions, torture --quick
     Ci {
-        /// Leave out what runs the program: test and torture
+        /// Leave out what runs the program: test, instructions and torture
         #[arg(long)]
         skip_test: bool,
     },

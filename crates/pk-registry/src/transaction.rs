@@ -26,7 +26,7 @@ pub(crate) use quota::QUOTA;
 const OWN: usize = 0;
 
 /// About how many of the entries in its way a search looks into.
-const LOOKS: u64 = 8;
+const LOOKS: u64 = 4;
 
 /// A change of a registry that is being put together.
 #[derive(Debug)]
@@ -35,9 +35,10 @@ pub struct Transaction<'t> {
     shards: Vec<Shard<'t>>,
     /// The entries of all, in the order of the files.
     slots: Vec<Slot<'t>>,
-    /// Which slots are about which port, sorted: a walk along thousands of candidates looks at
-    /// entries only where one may be in the way.
+    /// Which slots are about which port, sorted when somebody asks: a walk along thousands of
+    /// candidates looks at entries only where one may be in the way.
     by_port: Vec<(Port, usize)>,
+    order: Order,
     here: &'t Here,
     witness: &'t Witness<'t>,
     registry: &'t Registry,
@@ -46,6 +47,13 @@ pub struct Transaction<'t> {
     room: Option<usize>,
     /// The liveness files that are of no use once this is written.
     spent: Vec<String>,
+}
+
+/// Whether a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Sorted,
+    Any,
 }
 
 #[derive(Debug)]
@@ -90,6 +98,7 @@ impl<'t> Transaction<'t> {
         let mut transaction = Transaction {
             slots: Vec::with_capacity(room),
             by_port: Vec::with_capacity(room),
+            order: Order::Any,
             shards,
             here,
             witness,
@@ -101,7 +110,6 @@ impl<'t> Transaction<'t> {
         for (shard, entries) in entries.into_iter().enumerate() {
             transaction.add_all(shard, entries);
         }
-        transaction.by_port.sort_unstable();
         transaction
     }
 
@@ -170,7 +178,11 @@ impl<'t> Transaction<'t> {
     }
 
     /// Where in `by_port` the entries of a port are.
-    fn about(&self, port: Port) -> Range<usize> {
+    fn about(&mut self, port: Port) -> Range<usize> {
+        if self.order == Order::Any {
+            self.by_port.sort_unstable();
+            self.order = Order::Sorted;
+        }
         let first = self.by_port.partition_point(|&(other, _)| other < port);
         let rest = &self.by_port[first..];
         first..first + rest.partition_point(|&(other, _)| other == port)
@@ -242,6 +254,24 @@ impl<'t> Transaction<'t> {
         self.slots.iter().find_map(is_meant)
     }
 
+    /// The same, of the entries about these ports alone.
+    pub fn reservations_of(&mut self, ports: &[Port]) -> Vec<(Reservation, Verdict)> {
+        let mut slots: Vec<usize> = Vec::new();
+        for &port in ports {
+            let about = self.about(port);
+            slots.extend(self.by_port[about].iter().map(|&(_, slot)| slot));
+        }
+        // In the order of the file, each once.
+        slots.sort_unstable();
+        slots.dedup();
+        let typed = slots.into_iter().filter_map(|at| {
+            let reservation = self.typed(&self.slots[at])?;
+            let verdict = self.judge(&reservation);
+            Some((reservation, verdict))
+        });
+        typed.collect()
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -301,7 +331,7 @@ impl<'t> Transaction<'t> {
         };
         self.by_port.retain(|&(_, slot)| slot != at);
         self.by_port.push((reservation.port, at));
-        self.by_port.sort_unstable();
+        self.order = Order::Any;
         self.shards[shard].changed = true;
         true
     }
@@ -399,7 +429,8 @@ impl<'t> Transaction<'t> {
                 && (self.may_end(&reservation) || self.judge(&reservation) != Verdict::Alive);
             is_mine.then_some((at, reservation))
         };
-        self.slots.iter().enumerate().find_map(is_meant)
+        // Who comes back for one mostly put it there a moment ago.
+        self.slots.iter().enumerate().rev().find_map(is_meant)
     }
 
     /// Whether this user may end it while it is alive. What lies in a private registry is its user's

@@ -27,7 +27,10 @@ pub(crate) fn wait<T>(
     let mut pause = GLANCE;
     loop {
         // Looked at before: what changes during the attempt must not be missed.
-        let seen = registry.stamp().ok();
+        let seen = match limit.is_zero() {
+            true => None,
+            false => registry.stamp().ok(),
+        };
         let cause = match attempt() {
             Err(cause) if !limit.is_zero() && is_worth_waiting(&cause) => cause,
             answer => return answer,

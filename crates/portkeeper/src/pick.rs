@@ -468,6 +468,7 @@ mod tests {
         let port = at.local_addr().unwrap().port();
         drop(at);
         let wanted = Wanted {
+            avoid: Arc::default(),
             wish: Wish::default(),
             seed: 0,
             host: Host::default(),

@@ -60,7 +60,10 @@ impl PortKeeper {
         let here = self.here();
         let updated = self.update(&here, |transaction| {
             let mut sorted = Sorted::default();
-            let all: Vec<_> = transaction.reservations().collect();
+            let all = match selection.ports.as_slice() {
+                [] => transaction.reservations().collect(),
+                ports => transaction.reservations_of(ports),
+            };
             for (reservation, verdict) in all {
                 if verdict == Verdict::Elsewhere || !selection.covers(&reservation) {
                     continue;

@@ -29,6 +29,9 @@ fn main() {
     if words.first().is_some_and(|word| word == contention::WORKER) {
         return contention::work(&words[1..]);
     }
+    if words.first().is_some_and(|word| word == walk::LISTENERS) {
+        return walk::listeners(&words[1..]);
+    }
     let after = |name: &str| {
         let at = words.iter().position(|word| word == name)?;
         words.get(at + 1)

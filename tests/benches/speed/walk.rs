@@ -1,11 +1,12 @@
 //! Finding a port where the first thousands of a range are in use, beside the two ways in which that
 //! can be found out at all: one bind each that fails, or one list from the kernel.
 
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use pk_core::{Port, PortRange};
-use pk_tests::skipped;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{netlink, recv, send, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -47,12 +48,7 @@ pub(crate) fn measure(tools: &Tools, rounds: u32) {
     );
     let mut all = Vec::new();
     for taken in TAKEN {
-        let Some(_listeners) = listen(taken) else {
-            skipped(format_args!(
-                "{taken} ports: not so many open files allowed"
-            ));
-            continue;
-        };
+        let _listeners = listen(taken);
         let [first, last] = [FIRST, FIRST + taken + 200].map(|it| Port::new(it).unwrap());
         let range = PortRange::new(first, last).unwrap();
         let (mut ours, mut binds, mut lists) = (Vec::new(), Vec::new(), Vec::new());
@@ -88,19 +84,55 @@ fn millis(work: impl FnOnce()) -> f64 {
     begun.elapsed().as_secs_f64() * 1e3
 }
 
-/// Whoever has one of the ports already is as good as a listener of this process.
-fn listen(count: u16) -> Option<Vec<TcpListener>> {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: Some(u64::from(count) + 100),
-        maximum: limit.maximum.map(|most| most.max(u64::from(count) + 100)),
-    };
-    if limit.current < wanted.current && setrlimit(Resource::Nofile, wanted).is_err() {
-        return None;
+/// Processes that listen on so many ports, each on as many as one may have open. Whoever has one of
+/// the ports already is as good.
+fn listen(count: u16) -> Vec<Listeners> {
+    let first = (FIRST..FIRST + count).step_by(usize::from(EACH));
+    first
+        .map(|first| {
+            let last = (first + EACH).min(FIRST + count);
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args([LISTENERS, &first.to_string(), &last.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            output.read_line(&mut line).unwrap();
+            assert_eq!(line, "ready\n");
+            Listeners(child)
+        })
+        .collect()
+}
+
+struct Listeners(Child);
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        // They end when nobody can write to them any more.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
-    let ports = FIRST..FIRST + count;
+}
+
+/// The argument that makes this program one of them.
+pub(crate) const LISTENERS: &str = "--listeners";
+const EACH: u16 = 7_000;
+
+/// One of them: until its standard input ends.
+pub(crate) fn listeners(words: &[String]) {
+    let [first, last] = [0, 1].map(|at| words[at].parse::<u16>().unwrap());
+    let wanted = Some(u64::from(EACH) + 100);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < wanted {
+        let current = wanted;
+        setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+    }
     let listener = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
-    Some(ports.filter_map(listener).collect())
+    let _listeners: Vec<_> = (first..last).filter_map(listener).collect();
+    println!("ready");
+    let _ = io::stdin().read(&mut [0]);
 }
 
 fn bind_each(count: u16) {
