@@ -6,7 +6,7 @@ use std::io;
 
 use portkeeper::fs::folder::Trust;
 use portkeeper::fs::{lock, replace::DurableError};
-use portkeeper::{Error as Cause, ErrorKind, config, registry, setup};
+use portkeeper::{Error as Cause, ErrorKind, config, project, registry, setup};
 
 use crate::exit_code::code;
 use crate::output;
@@ -137,6 +137,7 @@ fn hint(cause: &Cause) -> String {
             port, by: Some(_), ..
         } => format!("portkeeper status {port} shows by whom"),
         Cause::Taken { .. } => "without --strict another port is found".into(),
+        Cause::Project(error) => project_hint(error),
         Cause::Named { name, .. } => format!("portkeeper release --name {name}"),
         Cause::NotReserved { .. } | Cause::NoSuchName { .. } => {
             "portkeeper status lists what is reserved".into()
@@ -219,6 +220,22 @@ fn registry_hint(error: &registry::Error) -> String {
             );
         }
         _ => "name another file with --registry or PORTKEEPER_REGISTRY",
+    };
+    hint.into()
+}
+
+fn project_hint(error: &project::Error) -> String {
+    use project::Error;
+    let hint = match error {
+        Error::NoFile { .. } => "portkeeper init writes a first one",
+        Error::Several { .. } => "name one of them with --config",
+        Error::Meaningless { .. } => "docs/reference/project.md tells what can be said",
+        Error::NoProfile { .. } => "a profile is a table [profiles.NAME]",
+        Error::Disagree { .. } => "give both the same value, or take one of them out",
+        Error::NotOurs { .. } => "name another path, or move that file away",
+        Error::Exists { .. } => "portkeeper prepare does what it says",
+        Error::Output { source, .. } => return hint(source),
+        _ => "portkeeper prepare --help",
     };
     hint.into()
 }

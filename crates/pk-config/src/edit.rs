@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::{dotenv, json};
+use crate::{dotenv, json, toml};
 
 /// Why the bytes of a file can't be edited as asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum Error {
     /// A JSON file.
     #[error(transparent)]
     Json(#[from] json::Error),
+    /// A TOML file.
+    #[error(transparent)]
+    Toml(#[from] toml::Error),
     /// A variable that changes which programs run, or what code they load.
     #[error("{key} changes which programs run")]
     Dangerous {
@@ -45,8 +48,8 @@ pub enum Guards {
     Down,
 }
 
-/// Edits of one file, in one format. The formats of this crate are [`Env`], [`Json`] and
-/// [`Content`]; there are no others.
+/// Edits of one file, in one format. The formats of this crate are [`Env`], [`Json`],
+/// [`Toml`] and [`Content`]; there are no others.
 pub trait Edits: Debug + sealed::Sealed {
     /// Does the edits. A file that does not exist is empty.
     ///
@@ -74,6 +77,16 @@ pub(crate) enum JsonEdit {
     Set { pointer: String, value: json::Value },
     SetPort { pointer: String, port: u16 },
     Merge { value: json::Value },
+}
+
+/// Edits of a TOML file.
+#[derive(Debug, Clone, Default)]
+pub struct Toml(pub(crate) Vec<TomlEdit>);
+
+#[derive(Clone)]
+pub(crate) enum TomlEdit {
+    Set { pointer: String, value: String },
+    SetPort { pointer: String, port: u16 },
 }
 
 /// The whole content of a file, of any format: what a restored backup is.
@@ -123,6 +136,31 @@ impl Edits for Json {
                     keys.push(pointer.clone());
                 }
                 JsonEdit::Merge { value } => keys.extend(file.merge(value.clone())?),
+            }
+        }
+        Ok(Edited {
+            bytes: file.to_bytes(),
+            keys,
+            duplicates: 0,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+impl Edits for Toml {
+    fn apply(&self, before: &[u8], _guards: Guards) -> Result<Edited, Error> {
+        let mut file = toml::TomlFile::parse(before)?;
+        let mut keys = Vec::new();
+        for edit in &self.0 {
+            match edit {
+                TomlEdit::Set { pointer, value } => {
+                    file.set(pointer, value)?;
+                    keys.push(pointer.clone());
+                }
+                TomlEdit::SetPort { pointer, port } => {
+                    file.set_port(pointer, *port)?;
+                    keys.push(pointer.clone());
+                }
             }
         }
         Ok(Edited {
@@ -209,6 +247,15 @@ impl Debug for JsonEdit {
     }
 }
 
+impl Debug for TomlEdit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TomlEdit::Set { pointer, .. } => write!(f, "set {pointer}"),
+            TomlEdit::SetPort { pointer, port } => write!(f, "set {pointer} to port {port}"),
+        }
+    }
+}
+
 impl Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes", self.0.len())
@@ -220,6 +267,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Env {}
     impl Sealed for super::Json {}
+    impl Sealed for super::Toml {}
     impl Sealed for super::Content {}
     impl Sealed for Box<dyn super::Edits> {}
 }

@@ -169,7 +169,8 @@ fn kind_of_edit(error: &EditError) -> ErrorKind {
             | dotenv::Error::NotPortable { .. },
         ) => ErrorKind::Usage,
         EditError::Json(error) if error.is_usage() => ErrorKind::Usage,
-        EditError::Env(_) | EditError::Json(_) => ErrorKind::Document,
+        EditError::Toml(error) if error.is_usage() => ErrorKind::Usage,
+        EditError::Env(_) | EditError::Json(_) | EditError::Toml(_) => ErrorKind::Document,
     }
 }
 

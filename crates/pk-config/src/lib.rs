@@ -76,6 +76,7 @@ mod attempt;
 pub mod backup;
 mod diff;
 mod digest;
+pub mod document;
 pub mod dotenv;
 mod draft;
 pub mod edit;
@@ -86,6 +87,7 @@ mod position;
 pub mod recovery;
 mod rewrite;
 mod state;
+pub mod toml;
 mod transaction;
 mod undo;
 

@@ -13,7 +13,8 @@ pub struct Position {
 
 impl Position {
     /// The place of the byte at `offset`. Bytes that are not UTF-8 count as one character each.
-    pub(crate) fn of(text: &[u8], offset: usize) -> Position {
+    #[must_use]
+    pub fn of(text: &[u8], offset: usize) -> Position {
         let before = &text[..offset];
         let start = match before.iter().rposition(|&byte| byte == b'\n') {
             Some(newline) => newline + 1,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pk_fs::replace::InPlaceReason;
 
-use crate::edit::{Content, Edits, Env, EnvEdit, Guards, Json, JsonEdit};
+use crate::edit::{Content, Edits, Env, EnvEdit, Guards, Json, JsonEdit, Toml, TomlEdit};
 use crate::{Error, State, Transaction, Written, dotenv};
 
 /// Whether a file that is not there is made.
@@ -140,6 +140,35 @@ impl Rewrite<Json> {
     pub fn merge(mut self, value: impl Into<crate::json::Value>) -> Self {
         self.edits.0.push(JsonEdit::Merge {
             value: value.into(),
+        });
+        self
+    }
+}
+
+impl Rewrite<Toml> {
+    /// Edits of the TOML file at `path`.
+    #[must_use]
+    pub fn toml(path: impl Into<PathBuf>) -> Self {
+        Rewrite::of(path, Toml::default())
+    }
+
+    /// Puts a text at an RFC 6901 pointer; see [`crate::toml::TomlFile::set`].
+    #[must_use]
+    pub fn set(mut self, pointer: impl Into<String>, value: impl Into<String>) -> Self {
+        self.edits.0.push(TomlEdit::Set {
+            pointer: pointer.into(),
+            value: value.into(),
+        });
+        self
+    }
+
+    /// Puts a port number there, as a text where a text of digits is there; see
+    /// [`crate::toml::TomlFile::set_port`].
+    #[must_use]
+    pub fn set_port(mut self, pointer: impl Into<String>, port: u16) -> Self {
+        self.edits.0.push(TomlEdit::SetPort {
+            pointer: pointer.into(),
+            port,
         });
         self
     }

@@ -213,6 +213,10 @@ impl Given {
         }
     }
 
+    pub(crate) fn is_made(&self) -> bool {
+        matches!(self, Given::Made(_))
+    }
+
     /// One that was taken now, as everything is that this process itself keeps.
     pub(crate) fn into_made(self) -> Result<Granted, Error> {
         match self {

@@ -68,6 +68,9 @@ pub enum Error {
         /// What is not as it is wanted.
         why: String,
     },
+    /// A project's file or one of its outputs.
+    #[error(transparent)]
+    Project(#[from] crate::project::Error),
     /// The reservation is another user's.
     #[error("port {port} is reserved by another user (uid {uid})")]
     NotYours {
@@ -284,6 +287,7 @@ impl Error {
             Error::Port(error) => of_port(error),
             Error::Config(error) => of_config(error),
             Error::Setup(error) => of_setup(error),
+            Error::Project(error) => error.kind(),
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
             Error::Taken { .. } | Error::NoFreePort(_) | Error::Named { .. } => {
                 ErrorKind::NoFreePort

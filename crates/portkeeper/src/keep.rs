@@ -33,13 +33,14 @@ pub struct Kept {
 }
 
 /// Carries out the orders and then `write`, which is told of all reservations. When that fails, what
-/// was reserved is taken back.
+/// was reserved is taken back. Before anything is reserved, `rehearse` may find what is wrong.
 pub(crate) fn keep(
     keeper: &PortKeeper,
     orders: &[Order],
     recall: &Recall,
     mut start: Start,
     wait: Duration,
+    rehearse: impl FnOnce() -> Result<(), Error>,
     write: impl FnOnce(&Here, &[Record]) -> Result<Vec<Written>, Error>,
 ) -> Result<Kept, Error> {
     if let Some(reservations) = order::standing(keeper, orders, &start.here)? {
@@ -54,6 +55,7 @@ pub(crate) fn keep(
             warnings: warnings.into_iter().collect(),
         });
     }
+    rehearse()?;
     let seats = seats(keeper, orders, &start.here)?;
     let Grant {
         ports,

@@ -39,7 +39,7 @@ pub enum Force {
 }
 
 /// What a release came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Released {
     /// What was released.

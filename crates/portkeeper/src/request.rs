@@ -267,7 +267,16 @@ impl<'k> Request<'k> {
         let recall = self.recall();
         let order = [self.order(grip, keeps, ttl, &recall)?];
         let write = |here: &Here, records: &[Record]| self.write(here, records);
-        keep::keep(self.keeper, &order, &recall, start, self.wait, write)
+        // Rehearsed above.
+        keep::keep(
+            self.keeper,
+            &order,
+            &recall,
+            start,
+            self.wait,
+            || Ok(()),
+            write,
+        )
     }
 
     /// Reserves as many ports as are wanted, or none, and runs a program on them, which are at no

@@ -62,7 +62,7 @@ impl PortKeeper {
     }
 
     /// Makes the port this process' own, in the registry and then in deed.
-    fn take_over(
+    pub(crate) fn take_over(
         &self,
         here: &Here,
         held: &Record,

@@ -5,8 +5,10 @@ mod completions;
 mod doctor;
 mod env;
 mod gc;
+mod init;
 mod json;
 mod man;
+mod prepare;
 mod release;
 mod renew;
 mod reserve;
@@ -32,8 +34,10 @@ pub(crate) use completions::{Completions, Shell};
 pub(crate) use doctor::Doctor;
 pub(crate) use env::Env;
 pub(crate) use gc::Gc;
+pub(crate) use init::Init;
 pub(crate) use json::{Json, Set as JsonSet};
 pub(crate) use man::Man;
+pub(crate) use prepare::{Down, Prepare, Project};
 pub(crate) use release::Release;
 pub(crate) use renew::Renew;
 pub(crate) use reserve::Reserve;
@@ -123,6 +127,12 @@ pub(crate) enum Command {
     Take(Box<Take>),
     /// End reservations, and free what is held
     Release(Release),
+    /// Write a first portkeeper.toml
+    Init(Init),
+    /// Have all ports of a project, and write them into its files
+    Prepare(Prepare),
+    /// Give back the ports of a project
+    Down(Down),
     /// Let a reservation last longer
     Renew(Renew),
     /// Show who has which port

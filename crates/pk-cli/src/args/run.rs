@@ -8,7 +8,7 @@ use clap_complete::ArgValueCandidates;
 use portkeeper::launch::{HandOver, Launch};
 use portkeeper::{Port, ttl};
 
-use super::Wish;
+use super::{Project, Wish};
 use crate::completing;
 
 /// Runs a command on a port that nobody else can take at any moment: not before the command binds
@@ -17,11 +17,34 @@ use crate::completing;
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct Run {
+    /// All ports of the project, as `prepare` has them; every variable of portkeeper.toml is in the
+    /// command's environment
+    #[arg(long, conflicts_with_all = OF_ONE)]
+    pub(crate) project: bool,
+    #[command(flatten)]
+    pub(crate) of: Project,
     #[command(flatten)]
     pub(crate) wish: Wish,
     #[command(flatten)]
     pub(crate) program: Program,
 }
+
+/// What is said of a port that no project names.
+const OF_ONE: [&str; 13] = [
+    "preferred",
+    "range",
+    "exclude",
+    "host",
+    "count",
+    "name",
+    "note",
+    "owner",
+    "pid",
+    "strict",
+    "wait",
+    "write_env",
+    "write_json",
+];
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -33,6 +56,8 @@ Examples:
       Two ports
   portkeeper run -- uvicorn --fd {fd} app:app
       As an inherited socket
+  portkeeper run --project -- docker compose up
+      All ports of portkeeper.toml, in their variables
   portkeeper run --restart --ready 10s -- ./server
       Started again when it fails; ended if it does not listen within 10 s";
 

@@ -6,8 +6,10 @@ mod completions;
 mod doctor;
 mod env;
 mod gc;
+mod init;
 mod json;
 mod man;
+mod prepare;
 mod release;
 mod renew;
 mod reserve;
@@ -56,6 +58,9 @@ pub(crate) fn run(
         Command::Run(args) => run::run(&args, &keeper()?, search, is_verbose),
         Command::Take(args) => run::take(&args, &keeper()?, search, is_verbose),
         Command::Release(args) => release::run(&args, &keeper()?, format),
+        Command::Init(args) => init::run(&args, &keeper()?, format),
+        Command::Prepare(args) => prepare::run(&args, &keeper()?, format),
+        Command::Down(args) => prepare::down(&args, &keeper()?, format),
         Command::Renew(args) => renew::run(&args, &keeper()?, format),
         Command::Status(args) => status::run(&args, &keeper()?, format),
         Command::Why(args) => why::run(&args, &keeper()?, format),

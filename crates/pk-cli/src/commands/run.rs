@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use portkeeper::launch::{Cause, Ending, Notice, Rung, Status};
 
-use super::wish;
+use super::{prepare::definition, wish};
 use crate::args::{Program, Run, Take};
 use crate::error::Error;
 use crate::output;
@@ -16,8 +16,21 @@ pub(crate) fn run(
     search: Option<OsString>,
     verbose: bool,
 ) -> Result<(), Error> {
-    let request = wish::request(&args.wish, keeper)?;
     let mut notice = teller(&args.program, verbose);
+    if args.project {
+        let prepare = keeper.prepare(definition(&args.of)?)?;
+        let prepare = prepare
+            .ttl(args.wish.ttl)
+            .write_options(args.wish.writing.options());
+        let launch = args.program.launch().search(search);
+        return end(prepare.launch(launch, &mut notice)?);
+    }
+    if args.of.config.is_some() || args.of.profile.is_some() {
+        return Err(Error::usage(
+            "--config and --profile are those of --project".into(),
+        ));
+    }
+    let request = wish::request(&args.wish, keeper)?;
     let ending = request.launch(&args.program.launch().search(search), &mut notice)?;
     end(ending)
 }

@@ -1,6 +1,7 @@
 //! Answers for people: tables and sentences. Never wider than the terminal where that can be helped.
 
 mod doctor;
+mod project;
 mod setup;
 mod why;
 
@@ -19,6 +20,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::{HEADING, json, printable};
 
 pub(crate) use doctor::{checkup, command, ports};
+pub(crate) use project::{checked, drafted, forecast, prepared};
 pub(crate) use setup::{set_up_for_all, set_up_for_group};
 pub(crate) use why::why;
 

@@ -2,6 +2,7 @@
 //! added, never changed or taken away.
 
 mod doctor;
+mod project;
 mod setup;
 mod why;
 
@@ -19,6 +20,7 @@ use portkeeper::{
 use serde::Serialize;
 
 pub(crate) use doctor::checkup;
+pub(crate) use project::{drafted, forecast, prepared};
 pub(crate) use setup::set_up;
 pub(crate) use why::{free, ready, why};
 

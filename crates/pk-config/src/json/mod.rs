@@ -29,12 +29,13 @@
 mod edit;
 mod layout;
 mod parse;
-mod pointer;
+pub(crate) mod pointer;
 mod value;
 
 use crate::position::{BOM, Position};
 use value::Tree;
 
+pub use pointer::parts;
 pub use value::Value;
 
 /// Why a JSON file can't be read, or not be edited as asked. The file is as it was.

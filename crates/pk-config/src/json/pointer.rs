@@ -5,34 +5,41 @@ use super::Error;
 /// The most parts. No document is nested deeper, and making what is missing would recurse.
 const MOST_PARTS: usize = 512;
 
+/// How much of a malformed one is shown, in characters.
+const LONGEST_SHOWN: usize = 200;
+
 /// The names and indices in a pointer, decoded. None for the root.
 pub(super) fn parse(pointer: &str) -> Result<Vec<String>, Error> {
-    let wrong = |what| Error::Pointer {
-        pointer: pointer.into(),
+    parts(pointer).map_err(|what| Error::Pointer {
+        // Whatever is wrong with it, it is no line to be read any more.
+        pointer: pointer.chars().take(LONGEST_SHOWN).collect(),
         what,
-    };
+    })
+}
+
+/// The names and indices in an RFC 6901 pointer, decoded; none for the root. For documents of any
+/// form.
+///
+/// # Errors
+/// What is wrong.
+pub fn parts(pointer: &str) -> Result<Vec<String>, &'static str> {
     if pointer.is_empty() {
         return Ok(Vec::new());
     }
-    let rest = pointer
-        .strip_prefix('/')
-        .ok_or(wrong("it begins with no /"))?;
+    let rest = pointer.strip_prefix('/').ok_or("it begins with no /")?;
     let part = |part: &str| {
         let bad = part
             .split('~')
             .skip(1)
             .any(|after| !after.starts_with(['0', '1']));
         match bad {
-            true => Err(wrong("after ~ comes 0 or 1")),
+            true => Err("after ~ comes 0 or 1"),
             // In this order: `~01` is `~1`.
             false => Ok(part.replace("~1", "/").replace("~0", "~")),
         }
     };
     if rest.split('/').nth(MOST_PARTS).is_some() {
-        return Err(Error::Pointer {
-            pointer: pointer.chars().take(40).collect(),
-            what: "it has more than 512 parts",
-        });
+        return Err("it has more than 512 parts");
     }
     rest.split('/').map(part).collect()
 }
@@ -43,7 +50,7 @@ pub(super) fn join(parent: &str, name: &str) -> String {
 }
 
 /// The pointer of decoded parts.
-pub(super) fn of(parts: &[String]) -> String {
+pub(crate) fn of(parts: &[String]) -> String {
     parts
         .iter()
         .fold(String::new(), |pointer, part| join(&pointer, part))
@@ -51,7 +58,7 @@ pub(super) fn of(parts: &[String]) -> String {
 
 /// The index of an array that a part is: `0`, or digits without a leading zero; `-` is the one
 /// after the last.
-pub(super) fn index(part: &str, length: usize) -> Option<usize> {
+pub(crate) fn index(part: &str, length: usize) -> Option<usize> {
     match part {
         "-" => Some(length),
         "0" => Some(0),

@@ -41,12 +41,17 @@ pub(super) struct Crew {
 }
 
 impl Waiting {
-    pub(super) fn start(command: &HolderCommand, program: &[OsString]) -> Result<Waiting, Error> {
+    pub(super) fn start(
+        command: &HolderCommand,
+        program: &[OsString],
+        variables: &[(String, String)],
+    ) -> Result<Waiting, Error> {
         let failed = Error::holder(command);
         let (stream, theirs) = UnixStream::pair().map_err(&failed)?;
         let child = command
             .process(Role::Run)
             .args(program)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             // What a terminal sends to the command's group is not meant for it.
             .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -76,7 +81,7 @@ impl Waiting {
             port: it.port().number(),
             sockets: hold.descriptors().len(),
         });
-        let first = reservations.first().ok_or_else(Error::not_held)?.record();
+        let first = reservations.first().map(Reservation::record);
         let orders = Orders {
             ids: reservations
                 .iter()
@@ -85,11 +90,11 @@ impl Waiting {
             control: control.path().as_os_str().as_bytes().to_vec(),
             ports: given.collect(),
             keys: launch.keys(reservations.len()),
-            ends: match first.lease {
-                Lease::Never => None,
-                Lease::Until(end) => Some(end),
+            ends: match first.map(|it| it.lease) {
+                None | Some(Lease::Never) => None,
+                Some(Lease::Until(end)) => Some(end),
             },
-            until: first.until.map(Into::into),
+            until: first.and_then(|it| it.until).map(Into::into),
             hand_over: launch.way(),
             restart: launch.restart,
             watch: launch.watch,

@@ -50,6 +50,7 @@ const MOST_PORTS: usize = 48;
 pub struct Launch {
     program: Vec<OsString>,
     keys: Vec<String>,
+    variables: Vec<(String, String)>,
     search: Option<OsString>,
     hand_over: HandOver,
     pub(crate) restart: bool,
@@ -128,6 +129,7 @@ impl Launch {
         Launch {
             program: [program.into()].into_iter().chain(arguments).collect(),
             keys: Vec::new(),
+            variables: Vec::new(),
             search: None,
             hand_over: HandOver::default(),
             restart: false,
@@ -146,6 +148,12 @@ impl Launch {
     /// one port the k-th variable gets the k-th.
     pub fn env(mut self, key: impl Into<String>) -> Launch {
         self.keys.push(key.into());
+        self
+    }
+
+    /// Another variable of the program's environment; may be said several times.
+    pub fn variable(mut self, key: impl Into<String>, value: impl Into<String>) -> Launch {
+        self.variables.push((key.into(), value.into()));
         self
     }
 
@@ -274,7 +282,7 @@ impl Launch {
 
     /// Starts the supervisor, which takes a moment in which other things can be done.
     pub(crate) fn prepare(&self, holder: &HolderCommand) -> Result<Waiting, Error> {
-        Waiting::start(holder, &self.program)
+        Waiting::start(holder, &self.program, &self.variables)
     }
 }
 

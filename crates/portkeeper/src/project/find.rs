@@ -1,9 +1,11 @@
 //! Which project a folder belongs to. Never reads what is in it.
 
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pk_registry::Name;
+use rustix::process::geteuid;
 
 use crate::error::Error;
 use crate::{hash, places};
@@ -11,8 +13,53 @@ use crate::{hash, places};
 /// The name of a project's file.
 pub const FILE: &str = "portkeeper.toml";
 
+/// All names that it may have: the other forms, and those of version 0.1.
+pub const FILES: [&str; 7] = [
+    FILE,
+    "portkeeper.json",
+    "portkeeper.yaml",
+    "portkeeper.yml",
+    "pk.config.json",
+    "pk.config.yaml",
+    "pk.config.yml",
+];
+
+/// The file of the project that a folder belongs to: in the nearest folder upwards that has one. Above
+/// the folder itself only one of this user's or root's counts: anybody may put a file into `/tmp`.
+///
+/// # Errors
+/// [`super::Error::NoFile`], [`super::Error::Several`], [`Error::NoFolder`].
+pub fn file_for(folder: &Path) -> Result<PathBuf, Error> {
+    let start = places::absolute(folder)?;
+    for folder in start.ancestors() {
+        let is_mine = |path: &PathBuf| {
+            path.symlink_metadata().is_ok_and(|found| {
+                let uid = found.uid();
+                folder == start || uid == 0 || uid == geteuid().as_raw()
+            })
+        };
+        let found: Vec<PathBuf> = FILES
+            .iter()
+            .map(|name| folder.join(name))
+            .filter(is_mine)
+            .collect();
+        match found.as_slice() {
+            [] => {}
+            [only] => return Ok(only.clone()),
+            [first, second, ..] => {
+                return Err(super::Error::Several {
+                    first: first.clone(),
+                    second: second.clone(),
+                }
+                .into());
+            }
+        }
+    }
+    Err(super::Error::NoFile { from: start }.into())
+}
+
 /// A folder in which names mean something of their own: the nearest one upwards that has a `.git` or
-/// a `portkeeper.toml`. A git worktree and a submodule have a `.git` file, and are projects of their
+/// a `portkeeper.toml` (or another of [`FILES`]). A git worktree and a submodule have a `.git` file, and are projects of their
 /// own. Where there is none it is the folder itself.
 ///
 /// ```
@@ -37,9 +84,8 @@ impl Project {
     pub fn of(folder: &Path) -> Result<Project, Error> {
         let start = places::absolute(folder)?;
         let is_root = |folder: &&Path| {
-            [".git", FILE]
-                .iter()
-                .any(|mark| folder.join(mark).symlink_metadata().is_ok())
+            let mut marks = FILES.iter().chain(&[".git"]);
+            marks.any(|mark| folder.join(mark).symlink_metadata().is_ok())
         };
         let root = start.ancestors().find(is_root).unwrap_or(&start);
         Ok(Project {

@@ -1,5 +1,17 @@
-//! Whole projects: which one a folder belongs to. Never prints.
+//! Whole projects: which one a folder belongs to, what its file asks for, and having that, all or
+//! nothing. Never prints.
 
+pub mod error;
 mod find;
+mod format;
+mod init;
+mod launch;
+mod outputs;
+mod prepare;
+mod variables;
 
-pub use find::{FILE, Project};
+pub use error::Error;
+pub use find::{FILE, FILES, Project, file_for};
+pub use format::Definition;
+pub use init::{Draft, draft};
+pub use prepare::{Forecast, Prepare, Prepared, PreparedPort};

@@ -19,7 +19,7 @@ use crate::warning::Warning;
 
 impl Request<'_> {
     /// How a port is taken that is to last.
-    pub(super) fn kept(&self) -> (Grip, Keeps) {
+    pub(crate) fn kept(&self) -> (Grip, Keeps) {
         match self.hold {
             Holding::No => (Grip::Record, Keeps::Lease),
             Holding::Yes => (Grip::Hold(Coverage::Everywhere), Keeps::Holder),
@@ -90,7 +90,7 @@ impl Request<'_> {
     }
 
     /// What is asked for, with all that is known beforehand.
-    pub(super) fn order(
+    pub(crate) fn order(
         &self,
         grip: Grip,
         keeps: Keeps,

@@ -1,0 +1,394 @@
+//! What `portkeeper.toml` may say, and what it means. Never reserves or writes anything.
+
+mod reader;
+
+use std::path::{Path, PathBuf};
+
+use pk_config::Position;
+use pk_config::document::{Form, Key, Node};
+use pk_core::{Host, Port, PortRange, Protocol};
+use pk_registry::Name;
+
+use super::error::Error;
+use super::variables::is_name;
+use crate::files;
+use reader::Reader;
+
+/// What a project's file says.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The file.
+    pub path: PathBuf,
+    /// Which profile is meant; none: the project itself.
+    pub profile: Option<String>,
+    pub(crate) ports: Vec<PortOf>,
+    pub(crate) vars: Vec<Var>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// A port of a project.
+#[derive(Debug, Clone)]
+pub(crate) struct PortOf {
+    /// By what it is reserved.
+    pub(crate) name: Name,
+    /// What the file calls it.
+    pub(crate) label: String,
+    /// The variable that has its number.
+    pub(crate) env: String,
+    pub(crate) keys: PortKeys,
+}
+
+/// What is said of a port.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PortKeys {
+    pub(crate) preferred: Option<Port>,
+    pub(crate) ranges: Vec<PortRange>,
+    pub(crate) env: Option<(String, Position)>,
+    pub(crate) host: Option<Host>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) hold: Option<bool>,
+}
+
+/// A variable, whose text may have others in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Var {
+    pub(crate) name: String,
+    /// Where its name stands.
+    pub(crate) key: Position,
+    pub(crate) text: Text,
+}
+
+/// A text, and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) at: Position,
+}
+
+/// A file to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub(crate) number: usize,
+    pub(crate) kind: OutputKind,
+    /// As it is named in the file.
+    pub(crate) path: String,
+    /// What gets which value. `None`: every port's variable.
+    pub(crate) map: Option<Vec<(Key, Text)>>,
+    /// The file that is filled in.
+    pub(crate) template: Option<String>,
+    /// What a script gives the values to.
+    pub(crate) variable: Option<String>,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputKind {
+    Env,
+    Json,
+    Toml,
+    Template,
+    Compose,
+    Js,
+}
+
+impl OutputKind {
+    pub(crate) const ALL: [OutputKind; 6] = [
+        OutputKind::Env,
+        OutputKind::Json,
+        OutputKind::Toml,
+        OutputKind::Template,
+        OutputKind::Compose,
+        OutputKind::Js,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            OutputKind::Env => "env",
+            OutputKind::Json => "json",
+            OutputKind::Toml => "toml",
+            OutputKind::Template => "template",
+            OutputKind::Compose => "compose",
+            OutputKind::Js => "js",
+        }
+    }
+}
+
+impl Output {
+    /// How it is called in errors.
+    pub(crate) fn label(&self) -> String {
+        format!(
+            "output {} ({}, {})",
+            self.number,
+            self.kind.word(),
+            self.path
+        )
+    }
+}
+
+/// What a profile changes.
+#[derive(Debug, Default)]
+struct Profile {
+    only: Option<Vec<(String, Position)>>,
+    ports: Vec<(Key, PortKeys)>,
+    vars: Vec<Var>,
+    outputs: Option<Vec<Output>>,
+}
+
+impl Definition {
+    /// Reads the file at `path`, as one of its profiles wants it.
+    ///
+    /// # Errors
+    /// [`Error::Meaningless`] with the place, [`Error::NoProfile`]; [`crate::Error::Config`] when it
+    /// can't be read.
+    pub fn read(path: &Path, profile: Option<&str>) -> Result<Definition, crate::Error> {
+        let bytes = files::read(path)?;
+        Ok(Definition::parse(&bytes, path, profile)?)
+    }
+
+    fn parse(bytes: &[u8], path: &Path, profile: Option<&str>) -> Result<Definition, Error> {
+        let form = match path.extension().and_then(std::ffi::OsStr::to_str) {
+            Some("toml") => Form::Toml,
+            _ => Form::Yaml,
+        };
+        let reader = Reader { path };
+        let root = Node::parse(bytes, form).map_err(|error| Error::Meaningless {
+            path: path.into(),
+            at: error.at,
+            what: error.what,
+        })?;
+        let members =
+            reader.members(&root, &["$schema", "ports", "vars", "outputs", "profiles"])?;
+        let (mut ports, mut vars, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut profiles = Vec::new();
+        for (key, node) in members {
+            match key.name.as_str() {
+                "ports" => ports = reader.ports(node)?,
+                "vars" => vars = reader.vars(node)?,
+                "outputs" => outputs = reader.outputs(node)?,
+                "profiles" => profiles = reader.profiles(node)?,
+                _ => {}
+            }
+        }
+        if ports.is_empty() {
+            return Err(reader.wrong(root.at, "there is no [ports.NAME]"));
+        }
+        // Each profile is looked at, whichever is wanted.
+        for (key, profile) in &profiles {
+            reader.apply(key, profile, &ports)?;
+        }
+        if let Some(wanted) = profile {
+            let found = profiles.into_iter().find(|(key, _)| key.name == wanted);
+            let Some((key, profile)) = found else {
+                return Err(Error::NoProfile {
+                    path: path.into(),
+                    name: wanted.into(),
+                });
+            };
+            ports = reader.apply(&key, &profile, &ports)?;
+            for var in profile.vars {
+                vars.retain(|old| old.name != var.name);
+                vars.push(var);
+            }
+            outputs = profile.outputs.unwrap_or(outputs);
+        }
+        let definition = Definition {
+            path: path.into(),
+            profile: profile.map(str::to_owned),
+            ports: reader.named(ports, profile)?,
+            vars,
+            outputs,
+        };
+        reader.check(&definition)?;
+        Ok(definition)
+    }
+
+    /// The folder that its paths begin at.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+}
+
+impl PortKeys {
+    /// What is said here, and else what is said there.
+    fn over(&self, other: &PortKeys) -> PortKeys {
+        PortKeys {
+            preferred: self.preferred.or(other.preferred),
+            ranges: match self.ranges.is_empty() {
+                true => other.ranges.clone(),
+                false => self.ranges.clone(),
+            },
+            env: self.env.clone().or_else(|| other.env.clone()),
+            host: self.host.or(other.host),
+            protocol: self.protocol.or(other.protocol),
+            hold: self.hold.or(other.hold),
+        }
+    }
+}
+
+/// The variable of a port that names none: `web-api` has `WEB_API_PORT`.
+pub(crate) fn upper(name: &str) -> String {
+    let upper = |byte: char| match byte.is_ascii_alphanumeric() {
+        true => byte.to_ascii_uppercase(),
+        false => '_',
+    };
+    let text: String = name.chars().map(upper).collect();
+    match is_name(&text) {
+        true => text,
+        // It begins with a digit.
+        false => format!("_{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+[ports.web]
+preferred = 28080
+range = [28080, 28180]
+env = "WEB"
+host = "localhost"
+proto = "tcp"
+hold = true
+
+[ports.api-2]
+range = ["20000-20010", "30000-30010"]
+
+[vars]
+URL = "http://${API_2_HOST}:${API_2_PORT}"
+
+[[outputs]]
+type = "env"
+path = ".env"
+
+[[outputs]]
+type = "json"
+path = "config.json"
+map."/api/url" = "${URL}"
+
+[profiles.test]
+only = ["web"]
+ports.web.preferred = 38080
+vars.URL = "x"
+outputs = []
+"#;
+
+    fn parse(text: &str, profile: Option<&str>) -> Result<Definition, String> {
+        let path = Path::new("/p/portkeeper.toml");
+        Definition::parse(text.as_bytes(), path, profile).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_is_read() {
+        let all = parse(WHOLE, None).unwrap();
+        assert_eq!(all.folder(), Path::new("/p"));
+        let [web, api] = all.ports.as_slice() else {
+            panic!("{all:?}")
+        };
+        assert_eq!((web.name.as_str(), web.env.as_str()), ("web", "WEB"));
+        assert_eq!(
+            (web.keys.preferred.map(Port::number), web.keys.hold),
+            (Some(28080), Some(true))
+        );
+        assert_eq!(
+            (api.name.as_str(), api.env.as_str()),
+            ("api-2", "API_2_PORT")
+        );
+        assert_eq!(api.keys.ranges.len(), 2);
+        assert_eq!(all.outputs[1].label(), "output 2 (json, config.json)");
+        let test = parse(WHOLE, Some("test")).unwrap();
+        let [web] = test.ports.as_slice() else {
+            panic!("{test:?}")
+        };
+        assert_eq!((web.name.as_str(), web.env.as_str()), ("test/web", "WEB"));
+        assert_eq!(web.keys.preferred.map(Port::number), Some(38080));
+        assert_eq!(
+            (test.vars[0].text.text.as_str(), test.outputs.len()),
+            ("x", 0)
+        );
+    }
+
+    #[test]
+    fn what_means_nothing_has_a_place_and_a_hint() {
+        let check = |text: &str, expect: &str| {
+            let expect = format!("/p/portkeeper.toml:{expect}");
+            assert_eq!(parse(text, None).unwrap_err(), expect, "{text}");
+        };
+        check("", "1:1: there is no [ports.NAME]");
+        check(
+            "prots.a = {}\n",
+            "1:1: unknown key prots; did you mean ports?",
+        );
+        check(
+            "[ports.a]\nprefered = 1\n",
+            "2:1: unknown key prefered; did you mean preferred?",
+        );
+        check(
+            "[ports.a]\nzzz = 1\n",
+            "2:1: unknown key zzz (known: preferred, range, env, host, proto, hold)",
+        );
+        check(
+            "[ports.a]\npreferred = 0\n",
+            "2:13: not a port: 0 (a port is a number from 1 to 65535)",
+        );
+        check(
+            "[ports.a]\npreferred = 'x'\n",
+            "2:13: a number is needed here, not a text",
+        );
+        check(
+            "[ports.a]\nrange = [5, 1]\n",
+            "2:9: not a range: 5-1 (the first port comes after the last)",
+        );
+        check(
+            "[ports.'a b']\n",
+            "1:8: not a name: a b (1 to 64 letters, digits and -_./, the first a letter or a digit)",
+        );
+        check("[ports.a]\nenv = 'A-B'\n", "2:7: not a variable: A-B");
+        check(
+            "[ports.a]\nenv = 'X'\n[ports.b]\nenv = 'X'\n",
+            "4:7: X is the variable of another port",
+        );
+        check(
+            "[ports.a]\nenv = 'X'\n[vars]\nX = '1'\n",
+            "4:1: X is the variable of a port",
+        );
+        check(
+            "[ports.a]\n[[outputs]]\npath = 'x'\n",
+            "2:1: an output needs a type",
+        );
+        check(
+            "[ports.a]\n[[outputs]]\ntype = 'yaml'\npath = 'x'\n",
+            "3:8: not a type of outputs: yaml (env, json, toml, template, compose, js)",
+        );
+        check(
+            "[ports.a]\n[[outputs]]\ntype = 'json'\npath = 'x'\n",
+            "2:1: an output of type json needs a map",
+        );
+        check(
+            "[ports.a]\n[[outputs]]\ntype = 'template'\npath = 'x'\n",
+            "2:1: an output of type template needs a template",
+        );
+        check(
+            "[ports.a]\n[[outputs]]\ntype = 'env'\npath = 'x'\ntemplate = 'y'\n",
+            "5:1: an output of type env has no template",
+        );
+        check(
+            "[ports.a]\n[profiles.t]\nonly = ['b']\n",
+            "3:9: there is no port b",
+        );
+        check(
+            "[ports.a]\n[profiles.t.ports.b]\n",
+            "2:19: there is no port b",
+        );
+        check(
+            "a = \n",
+            "1:5: string values must be quoted, expected literal string",
+        );
+        assert_eq!(
+            parse("[ports.a]\n", Some("x")).unwrap_err(),
+            "/p/portkeeper.toml has no profile x"
+        );
+    }
+}
