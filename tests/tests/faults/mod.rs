@@ -5,6 +5,7 @@ mod alive;
 pub(crate) mod clocks;
 mod documents;
 mod failpoints;
+mod limits;
 mod locks;
 mod paths;
 mod ports;
