@@ -17,8 +17,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("getrandom", &["portkeeper"]),
     ("libc", &["pk-core"]),
     ("pyo3", &["pk-python"]),
+    ("saphyr", &["pk-config"]),
     ("signal-hook", &["portkeeper"]),
     ("socket2", &["pk-core", "pk-tests"]),
+    ("strsim", &["portkeeper"]),
+    ("toml_edit", &["pk-config"]),
     ("tracing-subscriber", &["pk-cli"]),
     ("xattr", &["pk-fs"]),
 ];

@@ -156,8 +156,7 @@ impl Definition {
             at: error.at,
             what: error.what,
         })?;
-        let members =
-            reader.members(&root, &["$schema", "ports", "vars", "outputs", "profiles"])?;
+        let members = reader.members(&root, &reader::ROOT_KEYS)?;
         let (mut ports, mut vars, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let mut profiles = Vec::new();
         for (key, node) in members {
@@ -308,6 +307,39 @@ outputs = []
             (test.vars[0].text.text.as_str(), test.outputs.len()),
             ("x", 0)
         );
+    }
+
+    #[test]
+    fn the_published_schema_knows_the_same_keys() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/reference/portkeeper.schema.json"
+        );
+        let bytes = files::read(Path::new(path)).unwrap();
+        let schema: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let check = |place: &str, known: &[&str]| {
+            let object = schema.pointer(place).and_then(serde_json::Value::as_object);
+            let mut keys: Vec<_> = object.unwrap().keys().map(String::as_str).collect();
+            let mut known = known.to_vec();
+            keys.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(keys, known, "{place}");
+        };
+        check("/properties", &reader::ROOT_KEYS);
+        check(
+            "/$defs/ports/additionalProperties/properties",
+            &reader::PORT_KEYS,
+        );
+        check("/$defs/outputs/items/properties", &reader::OUTPUT_KEYS);
+        check(
+            "/properties/profiles/additionalProperties/properties",
+            &reader::PROFILE_KEYS,
+        );
+        let types = schema
+            .pointer("/$defs/outputs/items/properties/type/enum")
+            .unwrap();
+        let words = OutputKind::ALL.map(OutputKind::word);
+        assert_eq!(types, &serde_json::json!(words));
     }
 
     #[test]

@@ -13,8 +13,10 @@ use super::super::error::Error;
 use super::super::variables::{is_name, nearest};
 use super::{Definition, Output, OutputKind, PortKeys, PortOf, Profile, Text, Var, upper};
 
-/// Where a hold is asked for, and everything else.
-const PORT_KEYS: [&str; 6] = ["preferred", "range", "env", "host", "proto", "hold"];
+pub(super) const ROOT_KEYS: [&str; 5] = ["$schema", "ports", "vars", "outputs", "profiles"];
+pub(super) const PORT_KEYS: [&str; 6] = ["preferred", "range", "env", "host", "proto", "hold"];
+pub(super) const OUTPUT_KEYS: [&str; 5] = ["type", "path", "map", "template", "variable"];
+pub(super) const PROFILE_KEYS: [&str; 4] = ["only", "ports", "vars", "outputs"];
 
 pub(super) struct Reader<'p> {
     pub(super) path: &'p Path,
@@ -186,7 +188,7 @@ impl Reader<'_> {
     }
 
     fn output(&self, node: &Node, number: usize) -> Result<Output, Error> {
-        let members = self.members(node, &["type", "path", "map", "template", "variable"])?;
+        let members = self.members(node, &OUTPUT_KEYS)?;
         let member = |name: &str| members.iter().find(|(key, _)| key.name == name);
         let needs = |what: &str| self.wrong(node.at, format!("an output needs a {what}"));
         let (_, word) = member("type").ok_or_else(|| needs("type"))?;
@@ -256,7 +258,7 @@ impl Reader<'_> {
                 .parse::<Name>()
                 .map_err(|error| self.wrong(key.at, error.to_string()))?;
             let mut profile = Profile::default();
-            for (key, node) in self.members(node, &["only", "ports", "vars", "outputs"])? {
+            for (key, node) in self.members(node, &PROFILE_KEYS)? {
                 match key.name.as_str() {
                     "only" => {
                         let only = self.list(node)?.iter().map(|it| self.text(it));
