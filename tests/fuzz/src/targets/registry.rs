@@ -34,6 +34,7 @@ pub(super) const TARGET: Target = Target {
         "\"created\":\"2026-11-22T12:00:00Z\"",
         "\"kind\":\"leased\"",
         "\"kind\":\"held\"",
+        "\"kind\":\"\\u202e\"",
         "\"netns\":4026",
         "\"timens\":1",
         "\"expires_boot_ms\":93600000",
