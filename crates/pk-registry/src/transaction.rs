@@ -254,8 +254,11 @@ impl<'t> Transaction<'t> {
         self.slots.iter().find_map(is_meant)
     }
 
-    /// The same, of the entries about these ports alone.
+    /// The same, of the entries about these ports alone; where none is named, of all.
     pub fn reservations_of(&mut self, ports: &[Port]) -> Vec<(Reservation, Verdict)> {
+        if ports.is_empty() {
+            return self.reservations().collect();
+        }
         let mut slots: Vec<usize> = Vec::new();
         for &port in ports {
             let about = self.about(port);

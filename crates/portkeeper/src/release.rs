@@ -60,10 +60,7 @@ impl PortKeeper {
         let here = self.here();
         let updated = self.update(&here, |transaction| {
             let mut sorted = Sorted::default();
-            let all = match selection.ports.as_slice() {
-                [] => transaction.reservations().collect(),
-                ports => transaction.reservations_of(ports),
-            };
+            let all = transaction.reservations_of(&selection.ports);
             for (reservation, verdict) in all {
                 if verdict == Verdict::Elsewhere || !selection.covers(&reservation) {
                     continue;
