@@ -112,7 +112,11 @@ pub(crate) fn grant<D: AsRef<Draft>>(
     start: &mut Start,
     wait: Duration,
 ) -> Result<Grant, Error> {
-    orders.iter().for_each(|order| order.wanted.prepare());
+    for order in orders {
+        order.wanted.prepare();
+        // Refused before anything is touched.
+        order.until_process(&start.here)?;
+    }
     patience::wait(wait, &keeper.registry, || {
         let here = keeper.here_on(&start.here.machine);
         grant_now(keeper, orders, drafts, here, &mut start.walks)

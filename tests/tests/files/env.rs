@@ -1,5 +1,8 @@
 //! `env set`, `env unset`, `env get`: which bytes of a `.env` change, and what is answered.
 
+use std::fs;
+
+use pk_tests::strace::changes;
 use pk_tests::{TestEnv, shown};
 
 /// Edits a `.env` that has `before` and compares what it has then. The same edit again changes
@@ -189,7 +192,7 @@ fn what_is_answered() {
     assert_eq!(files[0]["duplicates"], 1);
     assert_eq!(files[0]["changed"], true);
     let backup = files[0]["backup"].as_str().unwrap();
-    assert_eq!(std::fs::read_to_string(backup).unwrap(), "A=1\nA=2\nB=1\n");
+    assert_eq!(fs::read_to_string(backup).unwrap(), "A=1\nA=2\nB=1\n");
 
     assert_eq!(
         env.pk("env set A=4 --format text").ok().stdout,
@@ -219,4 +222,22 @@ fn what_some_programs_stumble_over_is_said() {
     let env = TestEnv::new();
     let quiet = env.pk_args(&["-q", "env", "set", "A=a$X", "--create"]).ok();
     assert_eq!(quiet.stderr, "");
+}
+
+/// As where the folder is half on another file system.
+#[test]
+fn a_new_file_that_cannot_be_renamed_is_refused() {
+    let env = TestEnv::new();
+    let line = "env set A=1 --create";
+    let Some(calls) = changes(&env, line) else {
+        return;
+    };
+    fs::remove_file(env.path(".env")).unwrap();
+    let rename = calls.iter().rfind(|call| call.name == "renameat2");
+    let rename = rename.expect("the file gets its name");
+    for error in ["EXDEV", "EBUSY"] {
+        let answer = env.tampered(rename, &format!("error={error}"), line);
+        drop(answer.refused(7));
+        assert_eq!(env.read(".env"), None);
+    }
 }

@@ -401,7 +401,8 @@ impl Staged<'_> {
         match answer.as_ref().map_err(Errno::from_io_error) {
             Ok(()) => {}
             Err(Some(Errno::EXIST)) if self.original.is_none() => return Err(changed()),
-            Err(Some(Errno::BUSY | Errno::XDEV)) => {
+            // What is not there can't be written in place.
+            Err(Some(Errno::BUSY | Errno::XDEV)) if self.original.is_some() => {
                 return Err(target.in_place_only(InPlaceReason::MountPoint, answer.err()));
             }
             Err(_) => answer.map_err(|error| target.failed("replace", error))?,

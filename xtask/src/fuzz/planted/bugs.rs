@@ -171,7 +171,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "suggestion-out-of-range",
         about: "A number in .env is tried first although it is outside of the range",
         target: "model",
-        file: "crates/portkeeper/src/request/grant.rs",
+        file: "crates/portkeeper/src/request/terms.rs",
         change: (
             r##"        ranges => ranges.iter().any(|range| range.contains(port)),
 "##,
@@ -183,7 +183,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "anothers-released",
         about: "A user releases what is another's",
         target: "model",
-        file: "crates/portkeeper/src/keeper.rs",
+        file: "crates/portkeeper/src/release.rs",
         change: (
             r##"                let is_others = uid != here.uid && !is_root;
 "##,
@@ -195,7 +195,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "holder-not-ended",
         about: "A held port is forgotten, and its holder goes on",
         target: "model-program",
-        file: "crates/portkeeper/src/keeper.rs",
+        file: "crates/portkeeper/src/release.rs",
         change: (
             r##"                } else if reservation.kind == Kind::Held && verdict == Verdict::Alive {
 "##,
