@@ -234,7 +234,7 @@ fn project_hint(error: &project::Error) -> String {
         Error::Disagree { .. } => "give both the same value, or take one of them out",
         Error::NotOurs { .. } => "name another path, or move that file away",
         Error::Exists { .. } => "portkeeper prepare does what it says",
-        Error::Output { source, .. } => return hint(source),
+        Error::Output { source, .. } | Error::Port { source, .. } => return hint(source),
         _ => "portkeeper prepare --help",
     };
     hint.into()

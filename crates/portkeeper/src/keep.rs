@@ -1,6 +1,7 @@
 //! Reservations that last beyond the process that makes them, and what is written about them into
 //! files: all of it, or nothing. Never decides what is written.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pk_fs::failpoint;
@@ -9,7 +10,7 @@ use tracing::debug;
 
 use crate::draft::{Draft, Given, Standby};
 use crate::error::Error;
-use crate::files::Written;
+use crate::files::{Tag, Written};
 use crate::keeper::PortKeeper;
 use crate::names::Recall;
 use crate::order::{self, Grant, Keeps, Order, Start};
@@ -32,6 +33,29 @@ pub struct Kept {
     pub warnings: Vec<Warning>,
 }
 
+/// What is written into files is about all; if that is cut short, those that were made go with it.
+#[derive(Debug)]
+pub(crate) struct Reserved<'r> {
+    pub(crate) all: &'r [Record],
+    pub(crate) made: &'r [Record],
+}
+
+impl<'r> Reserved<'r> {
+    /// All of which were made.
+    pub(crate) fn new(all: &'r [Record]) -> Reserved<'r> {
+        Reserved { all, made: all }
+    }
+
+    /// What the journal of a change of files keeps; nothing where nothing would have to go.
+    pub(crate) fn tag(&self, registry: &Path) -> Option<String> {
+        let tag = Tag {
+            registry: registry.into(),
+            ids: self.made.iter().map(|record| record.id.clone()).collect(),
+        };
+        tag.write().filter(|_| !self.made.is_empty())
+    }
+}
+
 /// Carries out the orders and then `write`, which is told of all reservations. When that fails, what
 /// was reserved is taken back. Before anything is reserved, `rehearse` may find what is wrong.
 pub(crate) fn keep(
@@ -41,11 +65,15 @@ pub(crate) fn keep(
     mut start: Start,
     wait: Duration,
     rehearse: impl FnOnce() -> Result<(), Error>,
-    write: impl FnOnce(&Here, &[Record]) -> Result<Vec<Written>, Error>,
+    write: impl FnOnce(&Here, &Reserved<'_>) -> Result<Vec<Written>, Error>,
 ) -> Result<Kept, Error> {
     if let Some(reservations) = order::standing(keeper, orders, &start.here)? {
         let here = start.here;
-        let files = write(&here, &reservations)?;
+        let reserved = Reserved {
+            all: &reservations,
+            made: &[],
+        };
+        let files = write(&here, &reserved)?;
         let warnings = order::remember(keeper, recall, &here, orders, &reservations);
         return Ok(Kept {
             reservations,
@@ -81,7 +109,11 @@ pub(crate) fn keep(
                 standby.take(granted, keeper.path())?;
             }
         }
-        write(&here, &reservations)
+        let reserved = Reserved {
+            all: &reservations,
+            made: &made,
+        };
+        write(&here, &reserved)
     };
     match kept() {
         Ok(files) => {

@@ -14,6 +14,7 @@ use crate::keeper::PortKeeper;
 use crate::names::{self, Named, Recall};
 use crate::patience;
 use crate::pick::{self, Grip, InUse, Search, Wanted};
+use crate::project;
 use crate::ttl::Ttl;
 use crate::warning::Warning;
 
@@ -112,11 +113,7 @@ pub(crate) fn grant<D: AsRef<Draft>>(
     start: &mut Start,
     wait: Duration,
 ) -> Result<Grant, Error> {
-    for order in orders {
-        order.wanted.prepare();
-        // Refused before anything is touched.
-        order.until_process(&start.here)?;
-    }
+    orders.iter().for_each(|order| order.wanted.prepare());
     patience::wait(wait, &keeper.registry, || {
         let here = keeper.here_on(&start.here.machine);
         grant_now(keeper, orders, drafts, here, &mut start.walks)
@@ -130,6 +127,10 @@ fn grant_now<D: AsRef<Draft>>(
     here: Here,
     walks: &mut Walks,
 ) -> Result<Grant, Error> {
+    // A process that is not there is noticed before anything is locked, or made.
+    for order in orders {
+        order.until_process(&here)?;
+    }
     let mut in_use = Vec::new();
     loop {
         let granted = keeper.registry.update(keeper.wait(), &here, |transaction| {
@@ -273,7 +274,15 @@ impl Attempt<'_> {
         let mut drafts = drafts.iter().map(AsRef::as_ref);
         for order in orders {
             let drafts: Vec<&Draft> = drafts.by_ref().take(order.wanted.count).collect();
-            order.take(self, transaction, &drafts, &mut ports)?;
+            let taken = order.take(self, transaction, &drafts, &mut ports);
+            taken.map_err(|halt| match (halt, &order.named) {
+                (Halt::Failed(source), Some(named)) if orders.len() > 1 => {
+                    let name = named.name.clone();
+                    let source = Box::new(source);
+                    Halt::Failed(project::Error::Port { name, source }.into())
+                }
+                (halt, _) => halt,
+            })?;
         }
         Ok(ports)
     }

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use pk_core::{Coverage, Fallback, Host, Machine, Port, PortRange, ProcessId, Protocol, Wish};
-use pk_registry::{Here, Name, Note, Owner, Reservation as Record};
+use pk_registry::{Here, Name, Note, Owner};
 
 use crate::draft::{Draft, Given};
 use crate::error::Error;
 use crate::files::{EnvTarget, JsonTarget, Targets, WriteOptions};
-use crate::keep::{self, Kept};
+use crate::keep::{self, Kept, Reserved};
 use crate::keeper::PortKeeper;
 use crate::launch::{Ending, Launch, Notice};
 use crate::order::{self, Keeps};
@@ -248,7 +248,13 @@ impl<'k> Request<'k> {
         let made = self.guard(grant.ports, grip, &machine)?;
         // A failure drops the guards, which releases what they guard.
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
-        self.write(&grant.here, &records)?;
+        let own = made.iter().filter(|it| !it.is_found());
+        let own: Vec<_> = own.map(|it| it.record().clone()).collect();
+        let reserved = Reserved {
+            all: &records,
+            made: &own,
+        };
+        self.write(&grant.here, &reserved)?;
         self.remember(&recall, &grant.here, &order, &records);
         Ok(made)
     }
@@ -266,7 +272,7 @@ impl<'k> Request<'k> {
         let (grip, keeps) = self.kept();
         let recall = self.recall();
         let order = [self.order(grip, keeps, ttl, &recall)?];
-        let write = |here: &Here, records: &[Record]| self.write(here, records);
+        let write = |here: &Here, reserved: &Reserved<'_>| self.write(here, reserved);
         // Rehearsed above.
         keep::keep(
             self.keeper,
@@ -308,7 +314,7 @@ impl<'k> Request<'k> {
         let control = drafts.into_iter().find_map(Draft::into_control);
         let control = control.ok_or_else(Error::not_held)?;
         let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
-        this.write(&grant.here, &records)?;
+        this.write(&grant.here, &Reserved::new(&records))?;
         let forgotten = this.remember(&recall, &grant.here, &order, &records);
         let all = grant.warnings.into_iter().chain(warnings).chain(forgotten);
         all.for_each(|warning| notice(Notice::Warning(warning)));

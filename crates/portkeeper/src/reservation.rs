@@ -93,6 +93,12 @@ impl Reservation {
         Ok(found)
     }
 
+    /// Whether it was there before, under its name, and goes on afterwards.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        self.is_found
+    }
+
     /// The port.
     #[must_use]
     pub fn port(&self) -> Port {

@@ -109,6 +109,11 @@ pub const SCENES: &[Scene] = &[
         leased(3),
     ),
     scene(
+        "reserve --name, two files",
+        "reserve {range} --name web --write-env PORT --write-json config.json#/port",
+        leased(3),
+    ),
+    scene(
         "reserve, in place",
         "reserve {range} --write-env PORT --in-place",
         leased(1),

@@ -32,6 +32,10 @@ fn bash_completes_live_ports() {
     check("portkeeper take ''", &[&port]);
     check("portkeeper wait ''", &[&port]);
     check("portkeeper status --owner ''", &["shop"]);
+    env.pk("reserve --name web").ok();
+    check("portkeeper release --name ''", &["web"]);
+    check("portkeeper run --name ''", &["web"]);
+    check("portkeeper renew --name ''", &["web"]);
     check("portkeeper completions ''", &["bash", "zsh", "fish"]);
 }
 

@@ -1,5 +1,6 @@
 //! Whole projects: their ports, and the files that tell of them, all or nothing.
 
+mod crash;
 mod forms;
 mod prepare;
 mod refused;

@@ -143,7 +143,7 @@ fn no_port_for_one_of_them() {
             "[ports.a]\n[ports.b]\nrange = [{port}, {port}]\n[[outputs]]\ntype = 'env'\npath = '.env'\n"
         ),
     );
-    env.pk("prepare").refused(3).says("no free port");
+    env.pk("prepare").refused(3).says("port b: no free port");
     assert_eq!(env.reserved(), [0_u16; 0]);
     assert!(!env.path(".env").exists());
 }

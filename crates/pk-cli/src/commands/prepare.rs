@@ -25,10 +25,10 @@ pub(crate) fn run(
             .iter()
             .for_each(|warning| output::warn(warning));
         let text = match (output::format_for_people(format), args.check) {
-            (Format::Json, _) => json::forecast(&forecast, &config),
             (Format::Port, _) => ports(&forecast.ports),
             (Format::Text, true) => human::checked(&forecast),
             (Format::Text, false) => human::forecast(&forecast),
+            _ => json::forecast(&forecast, &config),
         };
         output::print(&text).map_err(Error::unprinted)?;
         return match args.check && !forecast.is_up_to_date() {
@@ -48,9 +48,9 @@ pub(crate) fn run(
         output::warn_all(&written.path, &written.warnings);
     }
     let text = match output::format_for_people(format) {
-        Format::Json => json::prepared(&prepared, &config),
         Format::Port => ports(&prepared.ports),
         Format::Text => human::prepared(&prepared),
+        _ => json::prepared(&prepared, &config),
     };
     output::print(&text).map_err(|source| Error::Output {
         source,

@@ -17,9 +17,9 @@ pub(crate) fn run(args: &Renew, keeper: &PortKeeper, format: Option<Format>) -> 
     };
     let renewed = keeper.renew(&selection, args.ttl)?;
     let text = match output::format_for_people(format) {
-        Format::Json => json::renewed(&renewed),
         Format::Port => renewed.iter().map(|it| format!("{}\n", it.port)).collect(),
         Format::Text => human::renewed(&renewed),
+        _ => json::renewed(&renewed),
     };
     output::print(&text).map_err(|source| Error::Output {
         source,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pk_config::Position;
+use pk_registry::Name;
 
 use crate::error::ErrorKind;
 
@@ -68,6 +69,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// One of several ports can't be had.
+    #[error("port {name}")]
+    Port {
+        /// By what it would be reserved.
+        name: Name,
+        /// Why not.
+        source: Box<crate::Error>,
+    },
     /// An output can't be written.
     #[error("{output}")]
     Output {
@@ -88,7 +97,7 @@ impl Error {
                 ErrorKind::BadFile
             }
             Error::NotOurs { .. } | Error::Exists { .. } => ErrorKind::Permission,
-            Error::Output { source, .. } => source.kind(),
+            Error::Output { source, .. } | Error::Port { source, .. } => source.kind(),
         }
     }
 }

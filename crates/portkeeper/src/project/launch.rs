@@ -9,7 +9,7 @@ use super::Prepare;
 use crate::error::Error;
 use crate::holder::launch::Control;
 use crate::holder::{Role, client};
-use crate::keep;
+use crate::keep::{self, Reserved};
 use crate::launch::{Ending, HandOver, Launch, Notice};
 use crate::names::Recall;
 use crate::order::Start;
@@ -106,7 +106,7 @@ impl Prepare<'_> {
     fn hold_again(&self) {
         let recall = Recall::of(&self.keeper.settings);
         let again = self.orders(&recall).and_then(|orders| {
-            let nothing = |_: &Here, _: &[Record]| Ok(Vec::new());
+            let nothing = |_: &Here, _: &Reserved<'_>| Ok(Vec::new());
             keep::keep(
                 self.keeper,
                 &orders,

@@ -11,8 +11,8 @@ use super::format::Definition;
 use super::outputs::{self, Target};
 use super::{Project, variables::Variables};
 use crate::error::Error;
-use crate::files::{Tag, WriteOptions, Written};
-use crate::keep::{self, Kept};
+use crate::files::{WriteOptions, Written};
+use crate::keep::{self, Kept, Reserved};
 use crate::keeper::PortKeeper;
 use crate::names::Recall;
 use crate::order::{self, Order, Start};
@@ -126,7 +126,7 @@ impl Prepare<'_> {
             let targets = self.targets(&records)?;
             outputs::preview(&targets, &state, self.options).map(|_| ())
         };
-        let write = |here: &Here, records: &[Record]| self.write(here, records, &state);
+        let write = |here: &Here, reserved: &Reserved<'_>| self.write(here, reserved, &state);
         let kept = keep::keep(
             self.keeper,
             &orders,
@@ -208,17 +208,18 @@ impl Prepare<'_> {
         outputs::targets(&self.definition, &self.variables(records)?)
     }
 
-    fn write(&self, here: &Here, records: &[Record], state: &State) -> Result<Vec<Written>, Error> {
-        let targets = self.targets(records)?;
+    fn write(
+        &self,
+        here: &Here,
+        reserved: &Reserved<'_>,
+        state: &State,
+    ) -> Result<Vec<Written>, Error> {
+        let targets = self.targets(reserved.all)?;
         if targets.is_empty() {
             return Ok(Vec::new());
         }
         let mut transaction = outputs::transaction(&targets, state, self.options)?;
-        let tag = Tag {
-            registry: self.keeper.path().into(),
-            ids: records.iter().map(|record| record.id.clone()).collect(),
-        };
-        if let Some(tag) = tag.write() {
+        if let Some(tag) = reserved.tag(self.keeper.path()) {
             transaction = transaction.tag(tag);
         }
         Ok(transaction.wait(self.keeper.wait()).commit(here.wall)?)

@@ -12,7 +12,7 @@ use super::Request;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::holder::serve::{self, Holder};
-use crate::keep::Kept;
+use crate::keep::{Kept, Reserved};
 use crate::keeper::PortKeeper;
 use crate::order::{self, Grant, Keeps};
 use crate::pick::Grip;
@@ -84,7 +84,8 @@ impl Request<'_> {
             holders,
             signals: signals?,
         };
-        held.kept.files = this.write(&held.kept.here, &held.kept.reservations)?;
+        let reserved = Reserved::new(&held.kept.reservations);
+        held.kept.files = this.write(&held.kept.here, &reserved)?;
         Ok(held)
     }
 }

@@ -9,7 +9,8 @@ use pk_registry::{Here, Reservation as Record};
 
 use super::{Holding, Request, contradiction};
 use crate::error::Error;
-use crate::files::{Tag, Written};
+use crate::files::Written;
+use crate::keep::Reserved;
 use crate::names::{Named, Recall};
 use crate::order::{self, Keeps, Order, Start};
 use crate::pick::{self, Grip, Wanted};
@@ -66,12 +67,17 @@ impl Request<'_> {
         Ok(previews.into_iter().map(|preview| preview.diff).collect())
     }
 
-    pub(super) fn write(&self, here: &Here, records: &[Record]) -> Result<Vec<Written>, Error> {
+    pub(super) fn write(
+        &self,
+        here: &Here,
+        reserved: &Reserved<'_>,
+    ) -> Result<Vec<Written>, Error> {
         if self.targets.is_empty() {
             return Ok(Vec::new());
         }
         let state = self.keeper.state()?;
-        let ports: Vec<_> = records
+        let ports: Vec<_> = reserved
+            .all
             .iter()
             .map(|record| (record.host, record.port))
             .collect();
@@ -79,11 +85,7 @@ impl Request<'_> {
             .targets
             .transaction(&state, &ports)
             .wait(self.keeper.wait());
-        let tag = Tag {
-            registry: self.keeper.path().into(),
-            ids: records.iter().map(|record| record.id.clone()).collect(),
-        };
-        if let Some(tag) = tag.write() {
+        if let Some(tag) = reserved.tag(self.keeper.path()) {
             transaction = transaction.tag(tag);
         }
         Ok(transaction.commit(here.wall)?)
