@@ -225,6 +225,18 @@ fn a_renewal_gives_a_lease_and_a_hold_more_time() {
 }
 
 #[test]
+fn the_number_in_the_file_goes_before_the_remembered_one() {
+    let (env, ports) = (TestEnv::new(), Ports::claim(1));
+    let line = "reserve --name web --write-env PORT";
+    let first = env.pk(line).ok().port();
+    env.pk("release --name web").ok();
+    assert_eq!(env.pk(line).ok().port(), first);
+    env.pk("release --name web").ok();
+    fs::write(env.path(".env"), format!("PORT={}\n", ports.at(0))).unwrap();
+    assert_eq!(env.pk(line).ok().port(), ports.at(0));
+}
+
+#[test]
 fn asked_for_again_late_it_lasts_longer() {
     let env = TestEnv::new();
     let port = env.pk("reserve --name web --ttl 10m").ok().port();

@@ -119,7 +119,12 @@ impl Request<'_> {
         }
         if wish.preferred.is_none() {
             let present = self.targets.present();
-            wish.preferred = present.filter(|port| is_suggestion(*port, &wish));
+            let present = present.filter(|port| is_suggestion(*port, &wish));
+            match named {
+                // What somebody has written there since counts more than what is remembered.
+                Some(_) => wish.remembered.splice(0..0, present).for_each(drop),
+                None => wish.preferred = present,
+            }
         }
         let folder = std::env::current_dir().unwrap_or_default();
         let seed = pick::seed(
