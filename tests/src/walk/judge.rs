@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::errors;
 use super::scene::{Does, Given, Whose};
-use super::tamper::Tamper;
+use super::tamper::{PATIENCE, Tamper};
 use super::world::{OLD, State, World};
 use crate::process::eventually;
 use crate::strace::Call;
@@ -231,6 +231,7 @@ impl World {
     /// One `gc`, and nothing is left that a reservation does not need.
     #[track_caller]
     fn check_litter(&self) {
+        self.wait_for_orphans();
         let gc = self.env.pk("gc");
         assert_eq!(gc.code, Some(0), "{gc:#?}");
         let now = self.look();
@@ -247,6 +248,24 @@ impl World {
         left.extend(unknown(&self.env.state_folder(), &STATE));
         left.retain(|path| !is_used(path));
         assert!(left.is_empty(), "left over: {left:#?}");
+    }
+
+    /// A holder that was started and never told what to hold takes a moment to see that nobody is
+    /// left to tell it, and what is named after a process that lives is no litter.
+    #[track_caller]
+    fn wait_for_orphans(&self) {
+        if !matches!(self.scene.does, Does::Reserve { .. }) || !self.scene.starts_processes() {
+            return;
+        }
+        let all = self.env.reservations();
+        let holders: Vec<_> = all
+            .iter()
+            .filter_map(|it| it["holder_pid"].as_u64())
+            .collect();
+        eventually(PATIENCE, "who holds nothing ends", || {
+            let mut running = self.env.processes().into_iter();
+            running.all(|pid| holders.contains(&u64::from(pid)))
+        });
     }
 }
 

@@ -58,7 +58,7 @@ impl Tamper {
 }
 
 /// How long anything may take that is waited for here.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl World {
     /// The calls that the scene makes when nothing is in its way.
