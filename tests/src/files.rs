@@ -36,6 +36,12 @@ impl Imprint {
             owner: (meta.uid(), meta.gid()),
         })
     }
+
+    /// The same, however many names lead to it.
+    #[must_use]
+    pub fn of_any_name(self) -> Imprint {
+        Imprint { links: 1, ..self }
+    }
 }
 
 impl TestEnv {

@@ -11,6 +11,7 @@
 )]
 
 mod answer;
+mod clock;
 pub mod console;
 mod env;
 mod files;
@@ -30,6 +31,7 @@ pub mod walk;
 use std::io::{self, Write as _};
 
 pub use answer::Answer;
+pub use clock::WallClock;
 pub use env::{TestEnv, has};
 pub use files::{Imprint, shown};
 pub use listeners::listeners;

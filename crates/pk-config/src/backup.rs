@@ -130,7 +130,7 @@ pub(crate) fn keep(
     State::write(&folder, &name, original.bytes())?;
     let path = shelf.join(name);
     let failed = |source| State::failed("verify the backup", &path, source);
-    if fs::read(&path).map_err(failed)? != original.bytes() {
+    if State::read(&path)?.as_deref() != Some(original.bytes()) {
         return Err(failed(io::Error::other(
             "the bytes that were written do not read back",
         )));
@@ -241,7 +241,8 @@ fn choose(state: &State, file: &Path, at: Option<&str>) -> Result<Backup, Error>
 }
 
 fn read(backup: &Backup) -> Result<Vec<u8>, Error> {
-    fs::read(&backup.path).map_err(|source| State::failed("read", &backup.path, source))
+    let gone = || State::failed("read", &backup.path, io::ErrorKind::NotFound.into());
+    State::read(&backup.path)?.ok_or_else(gone)
 }
 
 /// The path of a file without links; that of a file in a folder that is gone as it is.
@@ -269,7 +270,7 @@ fn shelves(state: &State) -> Result<Vec<PathBuf>, Error> {
 
 /// The backups in a shelf, the oldest first.
 fn kept(shelf: &Path) -> Result<Vec<Backup>, Error> {
-    let Ok(of) = fs::read(shelf.join(OWNER)) else {
+    let Ok(Some(of)) = State::read(&shelf.join(OWNER)) else {
         return Ok(Vec::new());
     };
     let of = PathBuf::from(OsString::from_vec(of));

@@ -120,7 +120,9 @@ impl Journal {
             if !name.as_bytes().ends_with(b".json") {
                 continue;
             }
-            let bytes = fs::read(path.join(&name)).map_err(failed)?;
+            let Some(bytes) = State::read(&path.join(&name))? else {
+                continue;
+            };
             match serde_json::from_slice::<Page>(&bytes) {
                 Ok(page) if page.version == VERSION => {
                     journals.push(Journal {

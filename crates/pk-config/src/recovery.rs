@@ -1,7 +1,6 @@
 //! Takes back the changes of processes that were killed half-way. Never guesses: a file that holds
 //! neither what it did before nor what it was to hold is somebody's work and stays.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -280,7 +279,7 @@ impl Entry {
     }
 
     fn old_bytes(&self) -> Option<Vec<u8>> {
-        let bytes = fs::read(self.old.as_ref()?.copy()).ok()?;
+        let bytes = State::read(&self.old.as_ref()?.copy()).ok()??;
         (Some(Digest::of(&bytes)) == self.old_digest()).then_some(bytes)
     }
 

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use pk_fs::folder::{Folder, Trust};
 use pk_fs::lock::{LockFile, Wait};
-use pk_fs::replace::{DurableError, Target, durable};
+use pk_fs::replace::{DurableError, Target, durable, read};
 use pk_fs::stage;
 use tracing::debug;
 
-use crate::Error;
+use crate::{Error, MAX_FILE_BYTES};
 
 /// The state folder of one user. It is created (mode 0700) when it is first needed.
 #[derive(Debug, Clone)]
@@ -121,6 +121,11 @@ impl State {
         }
     }
 
+    /// Reads a file of the state folder; `None` where there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        Ok(read(path, MAX_FILE_BYTES as u64)?)
+    }
+
     /// Writes a file of the state folder.
     pub(crate) fn write(folder: &Folder, name: &OsStr, bytes: &[u8]) -> Result<(), Error> {
         durable(folder, name, bytes).map_err(|error| match error {
@@ -164,19 +169,13 @@ impl State {
     }
 
     fn recent(&self) -> Result<VecDeque<PathBuf>, Error> {
-        let path = self.path.join(RECENT);
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let lines = bytes
-                    .split(|&byte| byte == 0)
-                    .filter(|line| !line.is_empty());
-                Ok(lines
-                    .map(|line| OsString::from_vec(line.into()).into())
-                    .collect())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(VecDeque::new()),
-            Err(error) => Err(State::failed("read", &path, error)),
-        }
+        let bytes = State::read(&self.path.join(RECENT))?.unwrap_or_default();
+        let lines = bytes
+            .split(|&byte| byte == 0)
+            .filter(|line| !line.is_empty());
+        Ok(lines
+            .map(|line| OsString::from_vec(line.into()).into())
+            .collect())
     }
 }
 

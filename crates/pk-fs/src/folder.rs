@@ -208,7 +208,8 @@ impl Folder {
     /// Gives something in it that is this user's own another mode. Never follows a link.
     ///
     /// # Errors
-    /// [`Error::Io`]; `PermissionDenied` where it is another user's, or a link.
+    /// [`Error::Io`]; `PermissionDenied` where it is another user's, a link, or a file that has other
+    /// names as well.
     pub fn set_mode(&self, name: &Path, mode: u32) -> Result<(), Error> {
         let failed = |source: io::Error| Error::Io {
             action: "set a mode in",
@@ -220,8 +221,12 @@ impl Folder {
         let place = rustix::fs::openat(self, name, flags, Mode::empty())
             .map_err(|error| failed(error.into()))?;
         let stat = rustix::fs::fstat(&place).map_err(|error| failed(error.into()))?;
-        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-        if is_link || stat.st_uid != geteuid().as_raw() {
+        let is_elsewhere = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => false,
+            FileType::Symlink => true,
+            _ => stat.st_nlink > 1,
+        };
+        if is_elsewhere || stat.st_uid != geteuid().as_raw() {
             return Err(failed(io::ErrorKind::PermissionDenied.into()));
         }
         let permissions = std::fs::Permissions::from_mode(mode);
@@ -372,6 +377,9 @@ mod tests {
         folder.set_mode(Path::new("own"), 0).unwrap();
         assert_eq!(mode("own"), 0);
         assert!(folder.set_mode(Path::new("link"), 0o777).is_err());
+        std::os::unix::net::UnixListener::bind(temp.path().join("one")).unwrap();
+        std::fs::hard_link(temp.path().join("one"), temp.path().join("two")).unwrap();
+        assert!(folder.set_mode(Path::new("two"), 0o777).is_err());
         assert_eq!(mode("own"), 0);
         folder.set_mode(Path::new("own"), 0o700).unwrap();
         assert_eq!(mode("own"), 0o700);

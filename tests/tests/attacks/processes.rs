@@ -4,10 +4,8 @@ use std::fs;
 use std::process::Stdio;
 
 use pk_tests::process::{is_alive, signal, spawn};
-use pk_tests::{Ports, TestEnv};
+use pk_tests::{Ports, TestEnv, WallClock};
 use rustix::process::Signal;
-
-use crate::faults::clocks::{at, shift};
 
 /// Writes another process into the only entry of the registry.
 fn forge(env: &TestEnv, pid: &str, start: &str) {
@@ -110,10 +108,10 @@ fn a20_no_clock_that_can_be_set_drops_anything() {
     }
     let all: Vec<_> = ports.all().collect();
     const TWENTY_YEARS: i64 = 20 * 365 * 86_400;
-    if let Some(library) = shift(&env) {
+    if let Some(clock) = WallClock::of(&env) {
         for seconds in [TWENTY_YEARS, -TWENTY_YEARS] {
             let gc = env
-                .run(at(&env, &library, seconds, "gc --format json"))
+                .run(clock.shifted(&env, seconds, "gc --format json"))
                 .ok();
             assert_eq!(gc.json()["removed"], serde_json::json!([]));
             assert_eq!(env.reserved(), all);

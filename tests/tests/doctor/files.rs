@@ -63,6 +63,20 @@ fn a_second_name() {
     }
 }
 
+/// Under its other name it may be anything, and readable by others on purpose.
+#[test]
+fn a_second_name_keeps_its_mode() {
+    let env = used();
+    fs::remove_file(lock(&env)).unwrap();
+    env.write("page", "");
+    fs::set_permissions(env.path("page"), Permissions::from_mode(0o644)).unwrap();
+    fs::hard_link(env.path("page"), lock(&env)).unwrap();
+    let before = env.imprint("page");
+    let answer = env.pk("doctor --fix").sane();
+    assert!(answer.stdout.contains("hard-link"), "{answer:?}");
+    assert_eq!(env.imprint("page"), before);
+}
+
 #[test]
 fn what_belongs_to_somebody_else() {
     for place in [TestEnv::registry as fn(&TestEnv) -> PathBuf, lock, live] {

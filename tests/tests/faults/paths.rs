@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use pk_tests::{Imprint, Ports, TestEnv};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -42,6 +43,39 @@ fn f32_a_mounted_file_is_written_in_place() {
     assert_eq!(env.read(".env").as_deref(), Some(""), "below the mount");
     assert!(!env.backups().is_empty());
     assert!(env.leftovers().is_empty());
+}
+
+/// A FIFO under a name from which this program reads what it keeps for itself.
+#[test]
+fn f34_a_fifo_in_the_state_folder_makes_nobody_wait() {
+    let check = |name: &str, command: &str, code: i32| {
+        let env = prepared();
+        env.write(".env", "A=1\n");
+        env.pk("env set A=2").ok();
+        fs::create_dir_all(env.state_folder().join("txn")).unwrap();
+        let path = match name.strip_prefix("shelf/") {
+            Some("path.txt") => env.backups()[0].with_file_name("path.txt"),
+            Some(_) => env.backups()[0].clone(),
+            None => env.state_folder().join(name),
+        };
+        // Not all of them are in use.
+        let _ = fs::remove_file(&path);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let answer = env.pk(command).sane();
+        assert!(answer.took < Duration::from_secs(10), "{answer:?}");
+        assert_eq!(answer.code, Some(code), "{name}: {answer:?}");
+        if code == 8 {
+            let _ = answer.refused(8).says("is a FIFO");
+        }
+    };
+    check("recent", "gc", 8);
+    // What is remembered for gc alone is in nobody's way.
+    check("recent", "env set A=3", 0);
+    check("txn/1.json", "env set A=3", 8);
+    check("names.json", "reserve --name web", 0);
+    check("shelf/path.txt", "backup list", 0);
+    check("shelf/path.txt", "backup restore .env", 2);
+    check("shelf/a backup", "backup restore .env", 8);
 }
 
 /// Names that backups and journals would have, planted beforehand.

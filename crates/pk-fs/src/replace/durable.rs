@@ -303,18 +303,7 @@ impl Target {
     }
 
     fn check_regular(&self, stat: &Stat) -> Result<(), DurableError> {
-        let what = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => return Ok(()),
-            FileType::Directory => "a directory",
-            FileType::Fifo => "a FIFO",
-            FileType::Socket => "a socket",
-            FileType::Symlink => "a link that was put there a moment ago",
-            _ => "a device",
-        };
-        Err(DurableError::NotRegular {
-            path: self.real.clone(),
-            what,
-        })
+        regular(&self.real, stat)
     }
 
     fn in_place_only(&self, why: InPlaceReason, source: Option<io::Error>) -> DurableError {
@@ -412,6 +401,20 @@ impl Staged<'_> {
             .remove()
             .map_err(|error| target.failed("tidy up beside", error))
     }
+}
+
+/// Nothing but a file that holds bytes will do.
+pub(super) fn regular(path: &Path, stat: &Stat) -> Result<(), DurableError> {
+    let what = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => return Ok(()),
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::Symlink => "a link",
+        _ => "a device",
+    };
+    let path = path.into();
+    Err(DurableError::NotRegular { path, what })
 }
 
 /// The name of the new file in its stage.

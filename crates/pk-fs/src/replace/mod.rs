@@ -5,6 +5,7 @@
 
 mod aside;
 mod durable;
+mod own;
 mod volatile;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use rustix::fs::Stat;
 
 pub use aside::set_aside;
 pub use durable::*;
+pub use own::read;
 pub use volatile::{Error, Onto, sweep, volatile};
 
 /// Looks at a file into which so many bytes were just written: a file system that takes fewer and

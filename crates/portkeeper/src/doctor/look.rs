@@ -115,9 +115,11 @@ impl<'s> Look<'s> {
             let remedy = Remedy::OwnCopy(path.clone());
             self.find(
                 Finding::problem("hard-link", what)
-                    .at(&path)
+                    .at(path)
                     .helped_by(remedy),
             );
+            // Its mode may be somebody's business under another of its names.
+            return Some(described);
         }
         if stat.st_uid != me {
             let what = format!("{} is not this user's: {described}", path.display());

@@ -16,7 +16,7 @@ use crate::client::{Asker, Client};
 use crate::crowd::{Crowd, Face};
 use crate::figures::Spread;
 use crate::ledger::{self, History, Ledger};
-use crate::options::Options;
+use crate::options::{Options, Scale};
 use crate::row::{Needs, Outcome, Row};
 
 pub(crate) const ROWS: &[Row] = &[
@@ -53,17 +53,27 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn contention(options: &Options) -> Outcome {
-    let rounds = options.rounds([3_000, 64 * 200, 64 * 10_000]);
-    let (env, ports) = (TestEnv::new(), Ports::claim(256));
-    let before = Before::of(&env);
-    let crowd = Crowd {
-        env: &env,
-        ports: ports.all(),
-        faces: Face::mixed(64),
+    // Of each crowd: how many, and how often they do something together.
+    let crowds: &[(usize, [u64; 3])] = match options.scale {
+        Scale::Full => &[(64, [64 * 10_000; 3]), (256, [256 * 400; 3])],
+        _ => &[(64, [3_000, 64 * 200, 0])],
     };
-    let toll = crowd.work(options, &rounds);
-    let said = before.settle(&env, &toll.ledgers);
-    Ok(format!("{said}; a step {}", toll.waits))
+    let mut told = Vec::new();
+    for (count, counts) in crowds {
+        let rounds = options.rounds(*counts);
+        // Nobody has more than three, and one is to be left for each that asks.
+        let (env, ports) = (TestEnv::new(), Ports::claim(*count as u16 * 4));
+        let before = Before::of(&env);
+        let crowd = Crowd {
+            env: &env,
+            ports: ports.all(),
+            faces: Face::mixed(*count),
+        };
+        let toll = crowd.work(options, &rounds);
+        let said = before.settle(&env, &toll.ledgers);
+        told.push(format!("{count}: {said}; a step {}", toll.waits));
+    }
+    Ok(told.join("; "))
 }
 
 fn fairness(options: &Options) -> Outcome {

@@ -48,7 +48,7 @@ fn damage(options: &Options) -> Outcome {
     let mut dice = options.dice(0);
     env.pk(format!("reserve --count 4 {}", ports.range())).ok();
     let whole = fs::read(env.registry()).unwrap();
-    let (mut aside, mut refused, mut read) = (0_u64, 0_u64, 0_u64);
+    let (mut aside, mut refused, mut read, mut told_of) = (0_u64, 0_u64, 0_u64, 0_u64);
     while let Some(round) = rounds.next() {
         let bytes = spoilt(&whole, &mut dice);
         fs::write(env.registry(), &bytes).unwrap();
@@ -64,7 +64,10 @@ fn damage(options: &Options) -> Outcome {
         let copies = aside_copies(&env);
         match answer.code {
             // `doctor` has found something.
-            Some(1) if line == "doctor" => assert_eq!(now, bytes, "{told}"),
+            Some(1) if line == "doctor" => {
+                assert_eq!(now, bytes, "{told}");
+                told_of += 1;
+            }
             Some(0) if copies.is_empty() => read += 1,
             Some(0) => {
                 assert!(
@@ -94,7 +97,7 @@ fn damage(options: &Options) -> Outcome {
         }
     }
     Ok(format!(
-        "{} registries: {read} read, {aside} put aside, {refused} refused",
+        "{} registries: {read} read, {aside} put aside, {refused} refused, {told_of} told of",
         rounds.done()
     ))
 }

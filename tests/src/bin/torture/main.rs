@@ -22,6 +22,7 @@ mod dice;
 mod figures;
 mod leaks;
 mod ledger;
+mod lies;
 mod locks;
 mod options;
 mod plants;
@@ -46,6 +47,7 @@ const FAMILIES: &[&[Row]] = &[
     space::ROWS,
     big::ROWS,
     damage::ROWS,
+    lies::ROWS,
     plants::ROWS,
     worlds::ROWS,
     leaks::ROWS,

@@ -31,11 +31,13 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// The names, in the state folder and in that of the project. A `.env` that is a link is followed, as
 /// its owner wants.
-const STATE: [&str; 8] = [
+const STATE: [&str; 10] = [
     "registry.json",
     "registry.json.lock",
     "registry.json.live",
     "files.lock",
+    "names.json",
+    "names.lock",
     "recent",
     "backups",
     "txn",
@@ -50,7 +52,7 @@ const PROJECT: [&str; 4] = [
 
 /// What is done; `{range}` is filled in.
 const COMMANDS: [&str; 6] = [
-    "reserve {range}",
+    "reserve {range} --name web",
     "reserve {range} --write-env PORT --write-json config.json#/port",
     "env set PORT=1",
     "release --mine",
@@ -234,11 +236,16 @@ fn plant(name: &Path, precious: &Path, dice: &mut Dice) -> &'static str {
     }
 }
 
-/// What a folder holds, and by what it would show that something was done to it.
+/// What a folder holds, and by what it would show that something was done to it. That a name of ours
+/// which was a hard link to it has been replaced is nothing.
 fn seen(folder: &Path) -> Vec<(PathBuf, Option<Imprint>)> {
     let entries = fs::read_dir(folder).unwrap().flatten();
     let mut seen: Vec<_> = entries
-        .map(|entry| (entry.path(), Imprint::of(&entry.path())))
+        .map(|entry| entry.path())
+        .map(|path| {
+            let imprint = Imprint::of(&path).map(Imprint::of_any_name);
+            (path, imprint)
+        })
         .collect();
     seen.sort_by(|one, other| one.0.cmp(&other.0));
     seen

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use pk_tests::process::eventually;
-use pk_tests::{Ports, TestEnv};
+use pk_tests::{Ports, TestEnv, WallClock};
 
 use crate::options::Options;
 use crate::row::{Needs, Outcome, Row, Skipped};
@@ -16,6 +16,12 @@ pub(crate) const ROWS: &[Row] = &[
         about: "gc from other namespaces, in any mixture: nothing that lives is dropped",
         needs: Needs::Nothing,
         run: elsewhere,
+    },
+    Row {
+        name: "f50",
+        about: "each command goes by a wall clock of its own, years apart: nothing ends or comes back",
+        needs: Needs::Nothing,
+        run: jumps,
     },
     Row {
         name: "f47",
@@ -102,6 +108,62 @@ fn elsewhere(options: &Options) -> Outcome {
         "{} looks from {} places, 0 dropped",
         rounds.done(),
         VIEWS.len()
+    ))
+}
+
+fn jumps(options: &Options) -> Outcome {
+    const FARTHEST: usize = 60 * 365 * 86_400;
+    let rounds = options.rounds([60, 400, 20_000]);
+    let mut dice = options.dice(0);
+    let (env, ports) = (TestEnv::new(), Ports::claim(4));
+    let Some(clock) = WallClock::of(&env) else {
+        return Err(Skipped("programs can't be given another wall clock".into()));
+    };
+    let mut run = |line: &str| {
+        let seconds = dice.below(FARTHEST) as i64 - FARTHEST as i64 / 2;
+        let answer = env.run(clock.shifted(&env, seconds, line)).sane();
+        let is_doctor = line.starts_with("doctor") && answer.code == Some(1);
+        let told = format!("{seconds} s from now: {answer:#?}");
+        assert!(answer.code == Some(0) || is_doctor, "{told}");
+        told
+    };
+    let mut process = env.bystander();
+    let pid = format!("--pid {}", process.id());
+    let kinds = [("--ttl 1h", "leased"), ("--hold", "held"), (&pid, "leased")];
+    for ((kind, _), port) in kinds.iter().zip(ports.all()) {
+        run(&format!("reserve --strict --preferred {port} {kind}"));
+    }
+    env.write(".env", "A=0\n");
+    while let Some(round) = rounds.next() {
+        let told = match round % 6 {
+            0 => run("gc"),
+            1 => run("status"),
+            2 => run(&format!("renew {} --ttl 1h", ports.at(0))),
+            3 => run("doctor --fix"),
+            4 => {
+                run(&format!("reserve --ttl 1h --preferred {}", ports.at(3)));
+                run(&format!("release {}", ports.at(3)))
+            }
+            _ => {
+                let before = env.read(".env");
+                run(&format!("env set A={round}"));
+                let told = run("backup restore .env");
+                assert_eq!(env.read(".env"), before, "the last backup: {told}");
+                run(&format!("env set A={round}"));
+                told
+            }
+        };
+        for ((_, state), port) in kinds.iter().zip(ports.all()) {
+            assert_eq!(env.state(port).as_deref(), Some(*state), "{port}: {told}");
+        }
+        assert_eq!(env.state(ports.at(3)), None, "{told}");
+    }
+    run("release --mine");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    Ok(format!(
+        "{} rounds up to 30 years off, 0 ended, 0 came back",
+        rounds.done()
     ))
 }
 
