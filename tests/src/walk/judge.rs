@@ -273,11 +273,13 @@ impl World {
 const PROJECT: [&str; 5] = [".env", "config.json", "next.env", "other.env", "ran"];
 
 /// What may be in the state folder; the last is a beginning.
-const STATE: [&str; 8] = [
+const STATE: [&str; 10] = [
     "registry.json",
     "registry.json.lock",
     "registry.json.live",
     "files.lock",
+    "names.json",
+    "names.lock",
     "recent",
     "backups",
     "txn",
