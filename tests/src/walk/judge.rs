@@ -11,7 +11,7 @@ use super::errors;
 use super::scene::{Does, Given, Whose};
 use super::tamper::{PATIENCE, Tamper};
 use super::world::{OLD, State, World};
-use crate::process::eventually;
+use crate::process::{eventually, is_alive};
 use crate::strace::Call;
 use crate::{Answer, is_free, is_free_for_datagrams};
 
@@ -251,21 +251,21 @@ impl World {
     }
 
     /// A holder that was started and never told what to hold takes a moment to see that nobody is
-    /// left to tell it, and what is named after a process that lives is no litter.
+    /// left to tell it, and a socket that is named after a process that lives is no litter.
     #[track_caller]
     fn wait_for_orphans(&self) {
-        if !matches!(self.scene.does, Does::Reserve { .. }) || !self.scene.starts_processes() {
-            return;
+        let now = self.look();
+        let is_orphan = |name: &str| !now.entries.values().any(|it| name.starts_with(&it.id));
+        for socket in names(&self.env.root().join("run/portkeeper")) {
+            let name = socket.file_name().unwrap_or_default().to_string_lossy();
+            let process = name
+                .strip_suffix(".sock")
+                .and_then(|name| name.rsplit_once('-'));
+            let pid = process.and_then(|(_, pid)| pid.parse().ok());
+            if let Some(pid) = pid.filter(|_| is_orphan(&name)) {
+                eventually(PATIENCE, "who holds nothing ends", || !is_alive(pid));
+            }
         }
-        let all = self.env.reservations();
-        let holders: Vec<_> = all
-            .iter()
-            .filter_map(|it| it["holder_pid"].as_u64())
-            .collect();
-        eventually(PATIENCE, "who holds nothing ends", || {
-            let mut running = self.env.processes().into_iter();
-            running.all(|pid| holders.contains(&u64::from(pid)))
-        });
     }
 }
 
