@@ -100,14 +100,13 @@ pub(crate) fn keep(
     original: &Original,
     now: SystemTime,
 ) -> Result<PathBuf, Error> {
-    let folder = state.folder(BACKUPS)?;
-    let shelf = folder.path().join(shelf_name(real));
     let folder = state.folder(Path::new(BACKUPS).join(shelf_name(real)))?;
+    let shelf = folder.path();
     if !shelf.join(OWNER).exists() {
         State::write(&folder, OsStr::new(OWNER), real.as_os_str().as_bytes())?;
     }
     let digest = Digest::of(original.bytes());
-    let newest = kept(&shelf)?.pop();
+    let newest = kept(shelf)?.pop();
     if let Some(newest) = &newest
         && newest.id.ends_with(&digest.short(HASH_DIGITS))
         && read(newest)? == original.bytes()
@@ -265,7 +264,10 @@ fn shelf(state: &State, real: &Path) -> PathBuf {
 }
 
 fn shelves(state: &State) -> Result<Vec<PathBuf>, Error> {
-    entries(&state.path().join(BACKUPS))
+    match state.existing(BACKUPS)? {
+        Some(folder) => entries(folder.path()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The backups in a shelf, the oldest first.

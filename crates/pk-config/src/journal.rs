@@ -108,14 +108,13 @@ impl Journal {
 
     /// All journals that are there. What is no journal of this version is left alone.
     pub(crate) fn all(state: &State) -> Result<Vec<Journal>, Error> {
-        let path = state.path().join(FOLDER);
-        let failed = |source| State::failed("read", &path, source);
-        let entries = match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
+        let Some(folder) = state.existing(FOLDER)? else {
+            return Ok(Vec::new());
         };
+        let path = folder.path();
+        let failed = |source| State::failed("read", path, source);
         let mut journals = Vec::new();
-        for entry in entries {
+        for entry in fs::read_dir(path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             if !name.as_bytes().ends_with(b".json") {
                 continue;
@@ -181,8 +180,11 @@ pub(crate) fn keep(
 
 /// Removes copies whose journal is gone, or was never opened.
 pub(crate) fn sweep(state: &State) -> Result<(), Error> {
-    let path = state.path().join(FOLDER);
-    let Ok(entries) = fs::read_dir(&path) else {
+    let Some(folder) = state.existing(FOLDER)? else {
+        return Ok(());
+    };
+    let path = folder.path();
+    let Ok(entries) = fs::read_dir(path) else {
         return Ok(());
     };
     for name in entries

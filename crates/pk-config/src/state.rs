@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use pk_fs::folder::{Folder, Trust};
+use pk_fs::access::Access;
+use pk_fs::folder::{self, Folder, Trust};
 use pk_fs::lock::{LockFile, Wait};
 use pk_fs::replace::{DurableError, Target, durable, read};
 use pk_fs::stage;
@@ -108,9 +109,23 @@ impl State {
         Ok(LockFile::sidecar(self.path.join("files.lock")).exclusive(wait, |_| work())?)
     }
 
-    /// The folder `name` in the state folder.
+    /// The folder `name` in the state folder. Nothing in it may be a link, which would lead what is
+    /// written, and what is removed, elsewhere.
     pub(crate) fn folder(&self, name: impl AsRef<Path>) -> Result<Folder, Error> {
-        Ok(Folder::ensure(&self.path.join(name.as_ref()))?)
+        let mut folder = Folder::ensure(&self.path)?;
+        for part in name.as_ref() {
+            folder = folder.ensure_in(part, Access::Owner)?;
+        }
+        Ok(folder)
+    }
+
+    /// The same if it is there.
+    pub(crate) fn existing(&self, name: &str) -> Result<Option<Folder>, Error> {
+        let found = Folder::open(&self.path).and_then(|folder| folder.open_in(name));
+        match found {
+            Err(folder::Error::Missing { .. }) => Ok(None),
+            found => Ok(Some(found?)),
+        }
     }
 
     pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {

@@ -102,6 +102,12 @@ fn f36_planted_names_in_the_state_folder_are_not_followed() {
     });
     check(&|env| fs::write(state(env, "backups"), "").unwrap());
     check(&|env| symlink(env.path("nowhere"), state(env, "backups")).unwrap());
+    for name in ["backups", "txn"] {
+        check(&|env| {
+            fs::create_dir(env.path("elsewhere")).unwrap();
+            symlink(env.path("elsewhere"), state(env, name)).unwrap();
+        });
+    }
 }
 
 #[test]

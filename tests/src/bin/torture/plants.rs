@@ -207,8 +207,7 @@ fn plant(name: &Path, precious: &Path, dice: &mut Dice) -> &'static str {
             symlink(precious.join("file"), name).unwrap();
             "a link to a file"
         }
-        // Who has linked these two has chosen where copies are kept.
-        1 if !name.ends_with("backups") && !name.ends_with("txn") => {
+        1 => {
             symlink(precious, name).unwrap();
             "a link to a folder"
         }
