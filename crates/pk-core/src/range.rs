@@ -94,8 +94,10 @@ impl PortRange {
 
     /// Its ports in order, beginning `offset` ports after the first and going round.
     pub fn ports_from(self, offset: u32) -> impl Iterator<Item = Port> {
-        let turn = (offset % self.len()) as usize;
-        self.ports().skip(turn).chain(self.ports().take(turn))
+        let (first, last) = (self.first.number(), self.last.number());
+        let entry = first + (offset % self.len()) as u16;
+        let round = (entry..=last).chain(first..entry);
+        round.filter_map(Port::new)
     }
 }
 
