@@ -320,7 +320,9 @@ impl<'t> Transaction<'t> {
     /// Puts `reservation` in the place of the one that has its id; `false` if there is none, or it is
     /// another user's and alive.
     pub fn replace(&mut self, reservation: &Reservation) -> bool {
-        let Some((at, old)) = self.find(&reservation.id) else {
+        // Who comes back for one mostly put it there a moment ago.
+        let mut slots = (0..self.slots.len()).rev();
+        let Some((at, old)) = slots.find_map(|at| self.identify(at, &reservation.id)) else {
             return false;
         };
         // Nothing keeps a lease alive but its time.
@@ -339,10 +341,12 @@ impl<'t> Transaction<'t> {
         true
     }
 
-    /// Takes a reservation out and returns it; `None` if there is none with that id, or it is another
-    /// user's and alive.
-    pub fn remove(&mut self, id: &str) -> Option<Reservation> {
-        let (at, reservation) = self.find(id)?;
+    /// Takes the reservation of `port` with this id out and returns it; `None` if there is none, or it
+    /// is another user's and alive.
+    pub fn remove(&mut self, port: Port, id: &str) -> Option<Reservation> {
+        let about = self.about(port);
+        let mut slots = self.by_port[about].iter().map(|&(_, slot)| slot);
+        let (at, reservation) = slots.find_map(|at| self.identify(at, id))?;
         self.slots[at].entry = None;
         self.spend(self.slots[at].shard, &reservation);
         Some(reservation)
@@ -423,17 +427,14 @@ impl<'t> Transaction<'t> {
             .then_some(reservation)
     }
 
-    /// The one with this id, if this user may change it.
-    fn find(&self, id: &str) -> Option<(usize, Reservation)> {
-        let is_meant = |(at, slot): (usize, &Slot<'_>)| {
-            slot.entry.as_ref().filter(|entry| entry.may_have(id))?;
-            let reservation = self.typed(slot).filter(|it| it.id == id)?;
-            let is_mine = self.shards[slot.shard].rights == Rights::Write
-                && (self.may_end(&reservation) || self.judge(&reservation) != Verdict::Alive);
-            is_mine.then_some((at, reservation))
-        };
-        // Who comes back for one mostly put it there a moment ago.
-        self.slots.iter().enumerate().rev().find_map(is_meant)
+    /// What is there, if it has this id and this user may change it.
+    fn identify(&self, at: usize, id: &str) -> Option<(usize, Reservation)> {
+        let slot = &self.slots[at];
+        slot.entry.as_ref().filter(|entry| entry.may_have(id))?;
+        let reservation = self.typed(slot).filter(|it| it.id == id)?;
+        let is_mine = self.shards[slot.shard].rights == Rights::Write
+            && (self.may_end(&reservation) || self.judge(&reservation) != Verdict::Alive);
+        is_mine.then_some((at, reservation))
     }
 
     /// Whether this user may end it while it is alive. What lies in a private registry is its user's

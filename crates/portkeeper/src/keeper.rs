@@ -268,7 +268,7 @@ impl PortKeeper {
         }
         self.update(here, |transaction| {
             for reservation in reservations {
-                transaction.remove(&reservation.id);
+                transaction.remove(reservation.port, &reservation.id);
             }
             Ok(())
         })?;

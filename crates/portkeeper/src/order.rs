@@ -315,7 +315,7 @@ impl Order {
                     ports.push(Given::Found(record));
                     return Ok(());
                 }
-                Standing::Number => before = transaction.remove(&record.id),
+                Standing::Number => before = transaction.remove(record.port, &record.id),
             }
         }
         let wanted = match &before {

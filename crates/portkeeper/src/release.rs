@@ -82,7 +82,9 @@ impl PortKeeper {
                 } else if reservation.kind == Kind::Held && verdict == Verdict::Alive {
                     sorted.held.push(reservation);
                 } else {
-                    sorted.released.extend(transaction.remove(&reservation.id));
+                    sorted
+                        .released
+                        .extend(transaction.remove(reservation.port, &reservation.id));
                 }
             }
             Ok(sorted)

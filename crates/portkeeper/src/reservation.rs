@@ -379,7 +379,7 @@ impl Drop for Reservation {
             .keeper
             .registry
             .update(Wait::Never, &here, |transaction| {
-                transaction.remove(&self.record.id);
+                transaction.remove(self.record.port, &self.record.id);
                 Ok::<_, pk_registry::Error>(())
             });
         if let Err(error) = removed {

@@ -188,8 +188,14 @@ fn what_was_written_is_read_and_fences_grow() {
     };
     assert_eq!(snapshot.entries, [sound(&first), sound(&second)]);
     assert_eq!(snapshot.warnings, []);
-    assert_eq!(world.update(|it| it.remove("id8080")).value, Some(first));
-    assert_eq!(world.update(|it| it.remove("id8080")).value, None);
+    assert_eq!(
+        world.update(|it| it.remove(port(8080), "id8080")).value,
+        Some(first)
+    );
+    assert_eq!(
+        world.update(|it| it.remove(port(8080), "id8080")).value,
+        None
+    );
     assert_eq!(world.verdicts(), [(8081, Verdict::Alive)]);
     assert_eq!(world.insert(&reservation(8080)).fence, 4);
 }
@@ -224,7 +230,7 @@ fn a_preview_of_a_registry_leaves_it_alone() {
     world.insert(&reservation(8080));
     let (before, names) = (world.identity(), world.names());
     let left = world.registry.preview(&world.here, |transaction| {
-        transaction.remove("id8080");
+        transaction.remove(port(8080), "id8080");
         Ok::<_, Error>(transaction.len())
     });
     assert_eq!(left.unwrap(), 0);
@@ -241,7 +247,10 @@ fn an_update_that_changes_nothing_writes_nothing() {
     world.update(|transaction| {
         transaction.sweep(|_| None);
         assert!(!transaction.replace(&reservation(9)));
-        assert_eq!((transaction.remove("none"), transaction.len()), (None, 1));
+        assert_eq!(
+            (transaction.remove(port(8080), "none"), transaction.len()),
+            (None, 1)
+        );
     });
     assert!(world.obstacle(8080).is_some());
     assert_eq!(world.identity(), before);
@@ -264,7 +273,7 @@ fn an_update_that_fails_writes_nothing() {
     let fail = || {
         world.registry.update(WAIT, &world.here, |transaction| {
             transaction.insert(reservation(8081))?;
-            transaction.remove("id8080");
+            transaction.remove(port(8080), "id8080");
             Err::<(), _>(Failure::Ours)
         })
     };

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 
+use pk_core::Port;
 use pk_registry::{Error, Here, Kind, Registry};
 use rustix::fs::Mode;
 
@@ -106,7 +107,7 @@ fn guard(registry: &Registry) {
 fn stay_inside(registry: &Registry) {
     let here = Here::now();
     let update = registry.update(LONG, &here, |transaction| {
-        transaction.remove("id8080");
+        transaction.remove(Port::new(8080).expect("a port"), "id8080");
         say("inside");
         listen();
         Ok::<_, Error>(())

@@ -132,7 +132,7 @@ fn a_neighbour_who_renames_over_the_registry_gets_in_nobody_s_way_for_long() {
             let updated = registry.update(LONG, &here, |transaction| {
                 assert!(!inside.swap(true, Ordering::SeqCst), "two at a time");
                 thread::yield_now();
-                transaction.remove(&port.id);
+                transaction.remove(port.port, &port.id);
                 let inserted = transaction.insert(port.clone());
                 inside.store(false, Ordering::SeqCst);
                 inserted

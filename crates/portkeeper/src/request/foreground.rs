@@ -124,7 +124,7 @@ impl HeldHere {
         let here = pk_registry::Here::now();
         let removed = self.keeper.registry.update(wait, &here, |transaction| {
             for record in &records {
-                transaction.remove(&record.id);
+                transaction.remove(record.port, &record.id);
             }
             Ok::<_, pk_registry::Error>(())
         });

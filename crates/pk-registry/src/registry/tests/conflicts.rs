@@ -136,7 +136,7 @@ fn what_was_inserted_is_in_the_way_at_once_and_what_was_removed_is_not() {
             transaction.insert(reservation(number)).unwrap();
         }
         assert!(ask(transaction));
-        transaction.remove("id8080").unwrap();
+        transaction.remove(port(8080), "id8080").unwrap();
         assert!(!ask(transaction));
     });
     let ports: Vec<u16> = world.verdicts().into_iter().map(|(port, _)| port).collect();

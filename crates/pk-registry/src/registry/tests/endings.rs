@@ -272,13 +272,13 @@ fn a_removed_reservation_takes_its_liveness_file_along_once_that_is_written() {
     });
     let file = world.path("registry.json.live/id8080");
     let failed = world.registry.update(WAIT, &world.here, |transaction| {
-        transaction.remove("id8080");
+        transaction.remove(port(8080), "id8080");
         Err::<(), _>(Error::Contended {
             path: PathBuf::new(),
         })
     });
     assert!(failed.is_err() && file.exists());
-    world.update(|transaction| transaction.remove("id8080").unwrap());
+    world.update(|transaction| transaction.remove(port(8080), "id8080").unwrap());
     assert!(!file.exists());
 }
 

@@ -150,13 +150,16 @@ fn f65_what_is_anothers_and_alive_is_neither_removed_nor_replaced_nor_swept() {
                 (
                     it.len(),
                     it.replace(&of(me, 8080)),
-                    it.remove("id8080").is_some(),
+                    it.remove(port(8080), "id8080").is_some(),
                 )
             })
         };
         let changed = |me| {
             world.preview(me, |it| {
-                (it.replace(&of(BOB, 8080)), it.remove("id8080").is_some())
+                (
+                    it.replace(&of(BOB, 8080)),
+                    it.remove(port(8080), "id8080").is_some(),
+                )
             })
         };
         assert_eq!(

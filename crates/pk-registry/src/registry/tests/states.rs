@@ -173,7 +173,7 @@ fn foreign_fields_survive_what_others_do() {
     };
     world.insert(&reservation(8081));
     assert!(survives());
-    world.update(|transaction| transaction.remove("id8081").unwrap());
+    world.update(|transaction| transaction.remove(port(8081), "id8081").unwrap());
     assert!(survives());
     world.insert(&Reservation {
         lease: Lease::Until(1),
@@ -182,7 +182,7 @@ fn foreign_fields_survive_what_others_do() {
     world.update(|transaction| transaction.sweep(|_| None));
     assert_eq!(world.verdicts(), [(8080, Verdict::Alive)]);
     assert!(survives());
-    world.update(|transaction| transaction.remove("id8080").unwrap());
+    world.update(|transaction| transaction.remove(port(8080), "id8080").unwrap());
     assert!(!survives());
 }
 
@@ -236,7 +236,7 @@ fn a_damaged_entry_is_kept_shown_and_its_port_is_taken() {
         world.update(|transaction| {
             transaction.insert(reservation(8081)).unwrap();
             transaction.sweep(|_| Some(crate::Reason::Unused));
-            assert_eq!(transaction.remove("id8080"), None);
+            assert_eq!(transaction.remove(port(8080), "id8080"), None);
         });
         assert!(
             world.text().contains(&raw),
@@ -259,8 +259,8 @@ fn the_second_entry_of_a_key_is_damaged() {
     world.set_entries(&format!("\"{key}\":{sound},\"{key}\":{second}"));
     let first = world.update(|transaction| {
         assert_eq!(transaction.reservations().count(), 1);
-        assert_eq!(transaction.remove("second"), None);
-        transaction.remove("id8080").unwrap()
+        assert_eq!(transaction.remove(port(8080), "second"), None);
+        transaction.remove(port(8080), "id8080").unwrap()
     });
     assert_eq!(first.value.id, "id8080");
     assert!(world.text().contains(&second));

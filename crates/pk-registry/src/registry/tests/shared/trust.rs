@@ -14,7 +14,7 @@ fn a08_a_name_is_no_proof_and_nobody_speaks_for_another() {
     assert_eq!(world.ports(0), [(8083, BOB)]);
     let taken = [8081, 8082, 8083].map(|number| world.is_taken(0, number));
     assert_eq!(taken, [false, false, true]);
-    let found = world.preview(0, |it| it.remove("id8082"));
+    let found = world.preview(0, |it| it.remove(port(8082), "id8082"));
     assert_eq!(found, None);
 }
 
@@ -138,7 +138,7 @@ fn a07_what_is_over_the_quota_does_not_count() {
     assert!(!world.is_taken(ANN, 8000 + most));
     // It is not cut short by root, either: its bytes are Bob's.
     let before = fs::read(world.path("61002.json")).unwrap();
-    world.update(|it| it.remove("id8000"));
+    world.update(|it| it.remove(port(8000), "id8000"));
     assert_eq!(fs::read(world.path("61002.json")).unwrap(), before);
 }
 
