@@ -79,7 +79,7 @@ fn entries() -> Vec<(Record, &'static str)> {
     let snapshot = env_vars::read(std::env::vars_os())
         .into_settings()
         .ok()
-        .and_then(|(settings, _)| PortKeeper::open(settings).ok())
+        .and_then(|(settings, ..)| PortKeeper::open(settings).ok())
         .and_then(|keeper| keeper.status().ok());
     let sound = |entry| match entry {
         Listed::Sound {

@@ -33,6 +33,8 @@ pub(crate) enum Error {
     No { message: String, hint: String },
     /// The answer could not be printed.
     Output { source: io::Error, undone: String },
+    /// The answer could not be given otherwise.
+    Untold { cause: Box<Cause>, undone: String },
 }
 
 impl Error {
@@ -55,6 +57,15 @@ impl Error {
         }
     }
 
+    /// What has become of the reservation whose answer nobody has heard.
+    pub(crate) fn undone(self, undone: String) -> Error {
+        match self {
+            Error::Output { source, .. } => Error::Output { source, undone },
+            Error::Library(cause) => Error::Untold { cause, undone },
+            other => other,
+        }
+    }
+
     /// An answer to a question could not be printed.
     pub(crate) fn unprinted(source: io::Error) -> Error {
         Error::Output {
@@ -72,6 +83,11 @@ impl Error {
             Error::No { message, hint } => (message.clone(), hint.clone(), 1),
             Error::Library(cause) => (chain(cause), hint(cause), code(cause.kind())),
             Error::Hinted { cause, hint } => (chain(cause), (*hint).to_owned(), code(cause.kind())),
+            Error::Untold { cause, undone } => (
+                format!("{}{undone}", chain(cause)),
+                hint(cause),
+                code(cause.kind()),
+            ),
             Error::Output { source, undone } => (
                 format!("cannot print the answer: {source}{undone}"),
                 "give the command a standard output that can be written to".into(),
@@ -156,6 +172,9 @@ fn hint(cause: &Cause) -> String {
         Cause::HolderSilent { port, .. } => format!("portkeeper release --force {port}"),
         Cause::Registry(error) => registry_hint(error),
         Cause::Setup(error) => setup_hint(error),
+        Cause::Append(_) => {
+            "GITHUB_ENV and GITHUB_OUTPUT name files that are there and yours to write".into()
+        }
         Cause::Port(portkeeper::PortError::Denied { .. }) => PRIVILEGED.into(),
         Cause::Port(portkeeper::PortError::NotLocal { .. }) => {
             "ip address lists this machine's addresses; 127.0.0.1 is always one".into()

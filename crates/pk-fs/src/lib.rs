@@ -11,6 +11,7 @@
 //!   may use what is made in it; [`file_system`] – what it lies on, and whether locks there reach everybody;
 //! * [`replace`] – new bytes for a file, all or nothing: *volatile* (no fsync, for data that a
 //!   reboot voids) or *durable* (fsync, mode, owner, extended attributes and symlinks kept);
+//! * [`append`] – lines at the end of a file that another program reads, in several or in none;
 //! * [`stage`] – a private place beside a file for the bytes to come.
 //!
 //! ```
@@ -33,6 +34,7 @@
 
 pub mod access;
 mod age;
+pub mod append;
 pub mod failpoint;
 pub mod file_system;
 pub mod folder;

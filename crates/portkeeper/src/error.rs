@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pk_core::{Host, Port, Protocol};
-use pk_fs::{folder, lock, replace};
+use pk_fs::{append, folder, lock, replace};
 use pk_registry::{Name, Reservation};
 
 use crate::holder::HolderCommand;
@@ -227,6 +227,9 @@ pub enum Error {
         /// Where it was looked for at last.
         temp: PathBuf,
     },
+    /// Nothing could be added to a file that another program reads.
+    #[error(transparent)]
+    Append(#[from] append::Error),
     /// A place in which users share a registry could not be made or removed.
     #[error(transparent)]
     Setup(#[from] setup::Error),
@@ -287,6 +290,9 @@ impl Error {
             Error::Port(error) => of_port(error),
             Error::Config(error) => of_config(error),
             Error::Setup(error) => of_setup(error),
+            Error::Append(append::Error::NotRegular { .. }) => ErrorKind::Permission,
+            Error::Append(append::Error::Io { source, .. }) => of_io(source),
+            Error::Append(_) => ErrorKind::Io,
             Error::Project(error) => error.kind(),
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
             Error::Taken { .. } | Error::NoFreePort(_) | Error::Named { .. } => {

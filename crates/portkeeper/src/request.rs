@@ -3,6 +3,7 @@
 
 mod foreground;
 mod terms;
+mod variables;
 
 use std::path::Path;
 use std::time::Duration;

@@ -4,6 +4,7 @@ mod backup;
 mod completions;
 mod doctor;
 mod env;
+mod form;
 mod gc;
 mod init;
 mod json;
@@ -33,6 +34,7 @@ pub(crate) use backup::Backup;
 pub(crate) use completions::{Completions, Shell};
 pub(crate) use doctor::Doctor;
 pub(crate) use env::Env;
+pub(crate) use form::{Form, Format, Syntax};
 pub(crate) use gc::Gc;
 pub(crate) use init::Init;
 pub(crate) use json::{Json, Set as JsonSet};
@@ -82,7 +84,7 @@ pub(crate) struct Global {
     pub(crate) lock_timeout: Option<Duration>,
     /// How to print the answer
     #[arg(long, global = true, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<Form>,
     /// Tell what is done on standard error; twice tells more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -94,16 +96,6 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-/// How an answer is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One JSON value on one line
-    Json,
-    /// The port numbers, one a line
-    Port,
-    /// A table or a sentence, for people
-    Text,
-}
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -179,7 +171,8 @@ pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, (clap::Error, Option
         .map(|word| word.to_string_lossy().into_owned());
     let parsed = definition()
         .try_get_matches_from_mut(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .and_then(form::check);
     parsed.map_err(|error| (error, called))
 }
 

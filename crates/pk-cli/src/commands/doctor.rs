@@ -3,7 +3,7 @@
 use portkeeper::Settings;
 use portkeeper::doctor::{self, Chosen};
 
-use crate::args::{Doctor, Format, Global};
+use crate::args::{Doctor, Form, Format, Global};
 use crate::env_vars::Environment;
 use crate::error::{self, Error};
 use crate::output::{self, human, json};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Doctor, global: &Global, environment: Environment) -> R
     for error in &checkup.failed {
         output::warn(&format_args!("not mended: {}", error::chain(error)));
     }
-    let text = match output::format_for_people(global.format) {
+    let text = match output::format_for_people(global.format.and_then(Form::format)) {
         Format::Text => human::checkup(&checkup),
         Format::Port => human::ports(&checkup),
         Format::Json => json::checkup(&checkup),

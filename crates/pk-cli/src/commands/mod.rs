@@ -26,7 +26,7 @@ use portkeeper::config::edit::Edits;
 use portkeeper::config::{Rewrite, Transaction};
 use portkeeper::{HolderCommand, Name, PortKeeper, Project, Settings, Written};
 
-use crate::args::{Cli, Command, Format, Global, Write};
+use crate::args::{Cli, Command, Form, Format, Global, Write};
 use crate::env_vars::Environment;
 use crate::error::Error;
 use crate::output::{human, json as json_output};
@@ -49,17 +49,19 @@ pub(crate) fn run(
         return doctor::run(args, &global, environment);
     }
     portkeeper::doctor::own_rights()?;
-    let (settings, search) = environment.into_settings()?;
+    let (settings, search, step) = environment.into_settings()?;
     let settings = with_options(&global, settings);
-    let (format, is_verbose) = (global.format, global.verbose > 0);
+    let (form, is_verbose) = (global.format, global.verbose > 0);
+    // Where it is none, only a command that has variables to tell was parsed.
+    let format = form.and_then(Form::format);
     let keeper = || open(&settings, holder);
     match command {
-        Command::Reserve(args) => reserve::run(&args, &keeper()?, format),
+        Command::Reserve(args) => reserve::run(&args, &keeper()?, form, &step),
         Command::Run(args) => run::run(&args, &keeper()?, search, is_verbose),
         Command::Take(args) => run::take(&args, &keeper()?, search, is_verbose),
         Command::Release(args) => release::run(&args, &keeper()?, format),
         Command::Init(args) => init::run(&args, &keeper()?, format),
-        Command::Prepare(args) => prepare::run(&args, &keeper()?, format),
+        Command::Prepare(args) => prepare::run(&args, &keeper()?, form, &step),
         Command::Down(args) => prepare::down(&args, &keeper()?, format),
         Command::Renew(args) => renew::run(&args, &keeper()?, format),
         Command::Status(args) => status::run(&args, &keeper()?, format),

@@ -5,19 +5,28 @@ use std::env;
 use portkeeper::project::{self, Definition};
 use portkeeper::{Force, PortKeeper, Released, Selection};
 
-use crate::args::{Down, Format, Prepare, Project};
+use crate::args::{Down, Form, Format, Prepare, Project};
+use crate::env_vars::StepPaths;
 use crate::error::{self, Error};
+use crate::output::variables::Teller;
 use crate::output::{self, human, json};
 
 pub(crate) fn run(
     args: &Prepare,
     keeper: &PortKeeper,
-    format: Option<Format>,
+    form: Option<Form>,
+    step: &StepPaths,
 ) -> Result<(), Error> {
+    let syntax = form.and_then(Form::syntax);
+    let teller = syntax.map(|syntax| Teller::open(syntax, step)).transpose()?;
+    let format = form.and_then(Form::format);
     let definition = definition(&args.project)?;
     let config = definition.path.clone();
     let prepare = keeper.prepare(definition)?;
     let prepare = prepare.ttl(args.ttl).write_options(args.writing.options());
+    if let Some(teller) = &teller {
+        teller.check(&prepare.foreseen()?)?;
+    }
     if args.check || args.dry_run {
         let forecast = prepare.preview()?;
         forecast
@@ -28,9 +37,12 @@ pub(crate) fn run(
             (Format::Port, _) => ports(&forecast.ports),
             (Format::Text, true) => human::checked(&forecast),
             (Format::Text, false) => human::forecast(&forecast),
-            _ => json::forecast(&forecast, &config),
+            (Format::Json, _) => json::forecast(&forecast, &config),
         };
-        output::print(&text).map_err(Error::unprinted)?;
+        match &teller {
+            Some(teller) => teller.tell(&forecast.variables, Vec::new)?,
+            None => output::print(&text).map_err(Error::unprinted)?,
+        }
         return match args.check && !forecast.is_up_to_date() {
             true => Err(Error::No {
                 message: format!("{} is not prepared", config.display()),
@@ -47,15 +59,18 @@ pub(crate) fn run(
     for written in &kept.files {
         output::warn_all(&written.path, &written.warnings);
     }
-    let text = match output::format_for_people(format) {
-        Format::Port => ports(&prepared.ports),
-        Format::Text => human::prepared(&prepared),
-        _ => json::prepared(&prepared, &config),
+    let told = match (&teller, output::format_for_people(format)) {
+        // The outputs of a step are the variables of those that follow.
+        (Some(teller), _) => teller.tell(&prepared.variables, || prepared.variables.clone()),
+        (None, Format::Port) => print(&ports(&prepared.ports)),
+        (None, Format::Text) => print(&human::prepared(&prepared)),
+        (None, Format::Json) => print(&json::prepared(&prepared, &config)),
     };
-    output::print(&text).map_err(|source| Error::Output {
-        source,
-        undone: "; the ports are reserved, and the files written".into(),
-    })
+    told.map_err(|error| error.undone("; the ports are reserved, and the files written".into()))
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    output::print(text).map_err(Error::unprinted)
 }
 
 fn ports(ports: &[project::PreparedPort]) -> String {

@@ -4,6 +4,7 @@
 pub(crate) mod human;
 pub(crate) mod json;
 mod remedy;
+pub(crate) mod variables;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

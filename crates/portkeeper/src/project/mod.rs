@@ -13,5 +13,6 @@ mod variables;
 pub use error::Error;
 pub use find::{FILE, FILES, Project, file_for};
 pub use format::Definition;
+pub(crate) use format::upper;
 pub use init::{Draft, draft};
 pub use prepare::{Forecast, Prepare, Prepared, PreparedPort};

@@ -38,6 +38,8 @@ pub struct Prepare<'k> {
 pub struct Prepared {
     /// Its ports, in the order of its file.
     pub ports: Vec<PreparedPort>,
+    /// The names and values of all its variables.
+    pub variables: Vec<(String, String)>,
     /// Their reservations, the files, and what a person should know.
     pub kept: Kept,
 }
@@ -62,6 +64,8 @@ pub struct PreparedPort {
 pub struct Forecast {
     /// The ports, in the order of the file.
     pub ports: Vec<PreparedPort>,
+    /// The names and values of all its variables.
+    pub variables: Vec<(String, String)>,
     /// The changes of files, as unified diffs.
     pub diffs: Vec<String>,
     /// The files that would change.
@@ -137,6 +141,7 @@ impl Prepare<'_> {
             write,
         )?;
         Ok(Prepared {
+            variables: self.variables(&kept.reservations)?.into_pairs(),
             ports: self.ports(&kept.reservations, |record| {
                 kept.made.iter().any(|made| made.id == record.id)
             }),
@@ -192,11 +197,23 @@ impl Prepare<'_> {
         let changed = previews.into_iter().filter(|it| !it.diff.is_empty());
         let (diffs, files) = changed.map(|it| (it.diff, it.path)).unzip();
         Ok(Forecast {
+            variables: self.variables(&records)?.into_pairs(),
             ports: self.ports(&records, |record| is_new.contains(&record.id)),
             diffs,
             files,
             warnings,
         })
+    }
+
+    /// The names and values of all its variables as they will be, but for the numbers of ports that
+    /// nobody can know yet.
+    ///
+    /// # Errors
+    /// [`Error::Project`] when one can't be filled in.
+    pub fn foreseen(&self) -> Result<Vec<(String, String)>, Error> {
+        let orders = self.orders(&Recall::nothing())?;
+        let records = expected(&orders, &self.keeper.here());
+        Ok(self.variables(&records)?.into_pairs())
     }
 
     /// What the variables of the project stand for, the numbers of its ports among them.

@@ -40,6 +40,12 @@ impl Variables {
     }
 
     /// Their names and texts.
+    pub(crate) fn into_pairs(self) -> Vec<(String, String)> {
+        let pairs = self.0.into_iter();
+        pairs.map(|(name, it)| (name, it.text())).collect()
+    }
+
+    /// Their names and texts.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|(name, it)| (name.as_str(), it.text()))
     }
