@@ -18,6 +18,7 @@ mod hold;
 mod journeys;
 mod manual;
 mod model;
+mod pipelines;
 mod projects;
 mod readme;
 mod run;

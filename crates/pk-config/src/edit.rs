@@ -190,8 +190,9 @@ impl Edits for Content {
     }
 }
 
-/// Variables by which a `.env` file would run code, or other code than before, in whoever loads it.
-fn is_dangerous(key: &str) -> bool {
+/// Whether it is a variable by which whoever loads it would run code, or other code than before.
+#[must_use]
+pub fn is_dangerous(key: &str) -> bool {
     const KEYS: &[&str] = &[
         "BASHOPTS",
         "BASH_ENV",

@@ -96,7 +96,6 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {

@@ -18,14 +18,16 @@ pub(crate) fn run(
     step: &StepPaths,
 ) -> Result<(), Error> {
     let syntax = form.and_then(Form::syntax);
-    let teller = syntax.map(|syntax| Teller::open(syntax, step)).transpose()?;
+    let teller = syntax
+        .map(|syntax| Teller::open(syntax, step))
+        .transpose()?;
     let format = form.and_then(Form::format);
     let definition = definition(&args.project)?;
     let config = definition.path.clone();
     let prepare = keeper.prepare(definition)?;
     let prepare = prepare.ttl(args.ttl).write_options(args.writing.options());
     if let Some(teller) = &teller {
-        teller.check(&prepare.foreseen()?)?;
+        teller.check(&prepare.foreseen()?, args.writing.options().guards)?;
     }
     if args.check || args.dry_run {
         let forecast = prepare.preview()?;

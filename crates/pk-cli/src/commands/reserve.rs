@@ -1,8 +1,6 @@
 //! `portkeeper reserve`.
 
-use portkeeper::{
-    Force, Host, Kept, PortKeeper, PortRange, Preview, Record, Request, Selection,
-};
+use portkeeper::{Force, Host, Kept, PortKeeper, PortRange, Preview, Record, Request, Selection};
 
 use super::wish;
 use crate::args::{Form, Format, Reserve};
@@ -27,7 +25,8 @@ pub(crate) fn run(
         Some(syntax) => {
             let teller = Teller::open(syntax, step)?;
             let any = (Host::default(), PortRange::DEFAULT.first());
-            teller.check(&request.variables(&vec![any; args.wish.count])?)?;
+            let guards = args.wish.writing.options().guards;
+            teller.check(&request.variables(&vec![any; args.wish.count])?, guards)?;
             Manner::Variables(teller, Box::new(request.clone()))
         }
     };

@@ -73,7 +73,11 @@ mod tests {
         let named = |name: &str| keeper.request().name(name.parse().unwrap());
         let url: Template = "http://{host}:{port}".parse().unwrap();
         check(keeper.request(), &[80], Some(&[("PORT", "80")]));
-        check(named("test/web-1"), &[80], Some(&[("TEST_WEB_1_PORT", "80")]));
+        check(
+            named("test/web-1"),
+            &[80],
+            Some(&[("TEST_WEB_1_PORT", "80")]),
+        );
         check(named("1"), &[80], Some(&[("_1_PORT", "80")]));
         let several = [("PORT0", "80"), ("PORT1", "81")];
         check(keeper.request().count(2), &[80, 81], Some(&several));

@@ -2,6 +2,8 @@
 
 pub(crate) mod github;
 
+use portkeeper::config::Guards;
+use portkeeper::config::edit::is_dangerous;
 use portkeeper::registry::reservation::is_unprintable;
 
 use crate::args::Syntax;
@@ -31,9 +33,16 @@ impl Teller {
         }
     }
 
-    /// Whether each value can be said so that it is read as it is.
-    pub(crate) fn check(&self, variables: &[Variable]) -> Result<(), Error> {
-        check(variables, self.syntax())
+    /// Whether each value can be said so that it is read as it is, and does nothing else.
+    pub(crate) fn check(&self, variables: &[Variable], guards: Guards) -> Result<(), Error> {
+        let dangerous = variables.iter().find(|(name, _)| is_dangerous(name));
+        match dangerous.filter(|_| guards == Guards::Up) {
+            Some((name, _)) => Err(Error::Usage {
+                message: format!("{name} changes which programs run"),
+                hint: "--force tells it all the same".into(),
+            }),
+            None => check(variables, self.syntax()),
+        }
     }
 
     /// Tells all of them, or none. A step has outputs as well.
@@ -86,7 +95,10 @@ fn check(variables: &[Variable], syntax: Syntax) -> Result<(), Error> {
         }
         // Its readers know no quotes, and cut blanks off (GitLab's `scan_line!` does).
         if syntax == Syntax::Env && (value.contains('\n') || value.trim() != value) {
-            return refuse(name, "has several lines, or blanks at an end: KEY=VALUE can't say that");
+            return refuse(
+                name,
+                "has several lines, or blanks at an end: KEY=VALUE can't say that",
+            );
         }
     }
     Ok(())
@@ -100,11 +112,13 @@ mod tests {
     fn values_stay_values() {
         let check = |value: &str, expect: [&str; 4]| {
             let variables = [("A".to_owned(), value.to_owned())];
-            let said = [Syntax::Env, Syntax::Shell, Syntax::Fish, Syntax::Github]
-                .map(|syntax| match check(&variables, syntax) {
-                    Ok(()) => text(&variables, syntax),
-                    Err(_) => String::new(),
-                });
+            let said =
+                [Syntax::Env, Syntax::Shell, Syntax::Fish, Syntax::Github].map(
+                    |syntax| match check(&variables, syntax) {
+                        Ok(()) => text(&variables, syntax),
+                        Err(_) => String::new(),
+                    },
+                );
             assert_eq!(said.each_ref().map(String::as_str), expect, "{value:?}");
         };
         check(
