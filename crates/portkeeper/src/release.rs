@@ -2,7 +2,7 @@
 
 use pk_core::{Host, Port, Protocol};
 use pk_fs::failpoint;
-use pk_registry::{Kind, Listed, Name, Reservation, Verdict, Warning};
+use pk_registry::{Here, Kind, Listed, Name, Reservation, Verdict, Warning};
 
 use crate::error::Error;
 use crate::holder::client;
@@ -108,10 +108,17 @@ impl PortKeeper {
             failed.push(Error::NoSuchName { name: name.clone() });
         }
         failpoint!("release.sorted");
+        let mut warnings = updated.warnings;
         let mut let_go = Vec::new();
         for reservation in held {
             match client::release(&reservation, &self.registry, &here.machine, force) {
                 Ok(()) => let_go.push(reservation),
+                Err(_) if self.was_taken(&reservation, &here)? => {
+                    let mut again = self.release(&Selection::only(&reservation), force)?;
+                    released.append(&mut again.released);
+                    failed.append(&mut again.failed);
+                    warnings.append(&mut again.warnings);
+                }
                 Err(error) => failed.push(error),
             }
         }
@@ -124,12 +131,33 @@ impl PortKeeper {
         Ok(Released {
             released,
             failed,
-            warnings: updated.warnings,
+            warnings,
         })
+    }
+
+    /// Whether another process has taken a reservation over from the one that it names.
+    fn was_taken(&self, before: &Reservation, here: &Here) -> Result<bool, Error> {
+        let now = self.registry.read(here)?.entries;
+        Ok(now.iter().any(|entry| match entry {
+            Listed::Sound { reservation, .. } => {
+                reservation.id == before.id && reservation.process != before.process
+            }
+            Listed::Damaged { .. } => false,
+        }))
     }
 }
 
 impl Selection {
+    /// This one alone.
+    #[must_use]
+    pub fn only(reservation: &Reservation) -> Selection {
+        Selection {
+            ports: vec![reservation.port],
+            fence: Some(reservation.fence),
+            ..Selection::default()
+        }
+    }
+
     pub(crate) fn covers(&self, reservation: &Reservation) -> bool {
         let is_of = |project: &Project| reservation.project.as_deref() == Some(&*project.id());
         let is_called = |name: &Name| reservation.name.as_deref() == Some(name.as_str());

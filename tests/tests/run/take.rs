@@ -5,6 +5,9 @@ use pk_tests::{Ports, TestEnv, is_free};
 
 use super::{LIMIT, nothing_is_left};
 
+/// How often two commands meet.
+const ROUNDS: usize = 12;
+
 #[test]
 fn a_held_port_goes_to_a_program_and_its_holder_ends() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
@@ -77,5 +80,21 @@ fn of_two_who_take_one_gets_it() {
         );
         eventually(LIMIT, "all end", || env.processes().is_empty());
         nothing_is_left(&env, ports.at(0));
+    }
+}
+
+/// Whoever is asked to let go while it hands the port over is the wrong one a moment later.
+#[test]
+fn a_release_meanwhile_finds_whoever_has_taken_it() {
+    let (env, ports) = (TestEnv::new(), Ports::claim(1));
+    let port = ports.at(0);
+    for _ in 0..ROUNDS {
+        env.pk(format!("reserve --hold --preferred {port} --strict"))
+            .ok();
+        let run = env.start_run(&["take", &port.to_string(), "--", "cat"]);
+        env.pk(format!("release {port}")).ok();
+        // It came too late, or its program was ended.
+        assert_ne!(run.end().code, Some(0));
+        nothing_is_left(&env, port);
     }
 }

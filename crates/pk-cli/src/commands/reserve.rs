@@ -125,13 +125,8 @@ fn take_back(kept: &Kept, keeper: &PortKeeper) -> String {
         return format!("; port {ports} is reserved");
     }
     let released = kept.made.iter().all(|record| {
-        let selection = Selection {
-            ports: vec![record.port],
-            fence: Some(record.fence),
-            ..Selection::default()
-        };
         keeper
-            .release(&selection, Force::Yes)
+            .release(&Selection::only(record), Force::Yes)
             .is_ok_and(|released| released.failed.is_empty())
     });
     match released {
