@@ -301,7 +301,9 @@ impl Supervisor {
     fn obey(&mut self) -> io::Result<()> {
         while let Some(front) = &mut self.front {
             match front.hear() {
-                Ok(Some(Told::Start)) => self.start()?,
+                // Its port may have been released by now.
+                Ok(Some(Told::Start)) if matches!(self.phase, Phase::Waiting) => self.start()?,
+                Ok(Some(Told::Start)) => {}
                 Ok(Some(Told::Signal(number))) => self.pass_on(number),
                 Ok(Some(Told::Resume)) => self.resume(),
                 Ok(Some(Told::End)) => self.end(Cause::Asked),

@@ -70,6 +70,10 @@ impl Supervisor {
                 reap::signal_all(&self.machine, Signal::TERM);
             }
             Phase::Waiting | Phase::Pausing { .. } => {
+                if self.starts == 0 {
+                    // As if it had been asked to end at its very first step.
+                    self.status = Status::Signalled(Signal::TERM.as_raw());
+                }
                 self.cause = cause;
                 self.phase = Phase::Over;
             }
