@@ -15,7 +15,7 @@ use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, Running, process, skipped, terminal};
+use crate::{Answer, Running, Screen, process, skipped, terminal};
 
 /// No command of a test takes longer, even on a machine that is busy with others.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -304,6 +304,19 @@ impl TestEnv {
         command.args(line.split_whitespace());
         let (keys, _written) = terminal::attach_with_keys(&mut command).expect("a terminal");
         (keys, Running::start(command).expect("a program"))
+    }
+
+    /// Starts the program with the arguments in `line`, cut at blanks, on a terminal of this size that
+    /// can be looked at.
+    ///
+    /// # Panics
+    /// There is no terminal, or the program cannot be started.
+    #[must_use]
+    pub fn start_on_screen(&self, line: &str, rows: u16, columns: u16) -> Screen {
+        let mut command = self.command("setsid");
+        command.arg("--ctty").arg(&self.program);
+        command.args(line.split_whitespace()).env("TERM", "xterm");
+        Screen::start(command, rows, columns)
     }
 
     /// Starts a process of this user's that ends when it is told to, or with the test.

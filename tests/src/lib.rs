@@ -22,6 +22,7 @@ mod ports;
 pub mod process;
 pub mod rival;
 mod running;
+mod screen;
 mod shared;
 pub mod strace;
 mod terminal;
@@ -38,6 +39,7 @@ pub use listeners::listeners;
 pub use object::Object;
 pub use ports::{Ports, has_ipv6, is_free, is_free_for_datagrams};
 pub use running::Running;
+pub use screen::{Picture, Screen};
 pub use shared::Shared;
 
 /// Says, whatever the test runner captures, that a test or a part of one could not run here.

@@ -25,4 +25,5 @@ mod run;
 mod sharing;
 mod syscalls;
 mod wait;
+mod watch;
 mod why;

@@ -47,6 +47,7 @@ pub mod holder;
 mod keep;
 pub mod keeper;
 pub mod launch;
+pub mod listeners;
 mod names;
 mod order;
 mod patience;
@@ -66,6 +67,7 @@ pub mod ttl;
 pub mod users;
 pub mod wait;
 pub mod warning;
+pub mod watch;
 pub mod why;
 
 pub use error::{Error, ErrorKind};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
-use portkeeper::{Port, Protocol};
+use portkeeper::{Name, Port, Protocol};
 
 use crate::completing;
 
@@ -15,7 +15,13 @@ pub(crate) struct Status {
     /// Only those with this label
     #[arg(long, add = ArgValueCandidates::new(completing::owners))]
     pub(crate) owner: Option<String>,
+    /// Only what this project calls by this name
+    #[arg(long, add = ArgValueCandidates::new(completing::names))]
+    pub(crate) name: Option<Name>,
     /// Only those for this protocol: tcp, udp, or both
     #[arg(long, value_name = "PROTOCOL")]
     pub(crate) proto: Option<Protocol>,
+    /// Go on: a table that lives, until q or Ctrl-C; on a pipe a line of JSON for each change
+    #[arg(long)]
+    pub(crate) watch: bool,
 }

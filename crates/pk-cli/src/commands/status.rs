@@ -1,7 +1,10 @@
 //! `portkeeper status`.
 
+mod watch;
+
 use portkeeper::{Listed, PortKeeper, Selection};
 
+use super::project_of;
 use crate::args::{Format, Status};
 use crate::error::Error;
 use crate::output::{self, human, json};
@@ -11,8 +14,13 @@ pub(crate) fn run(args: &Status, keeper: &PortKeeper, format: Option<Format>) ->
         ports: args.ports.clone(),
         owner: args.owner.clone(),
         protocol: args.proto,
+        project: project_of(args.name.as_ref())?,
+        name: args.name.clone(),
         ..Selection::default()
     };
+    if args.watch {
+        return watch::run(keeper, &selection, format);
+    }
     let mut snapshot = keeper.status()?;
     snapshot
         .warnings

@@ -3,6 +3,7 @@
 mod doctor;
 mod project;
 mod setup;
+mod watch;
 mod why;
 
 use std::fmt::Write as _;
@@ -22,6 +23,7 @@ use super::{HEADING, json, printable};
 pub(crate) use doctor::{checkup, command, ports};
 pub(crate) use project::{checked, drafted, forecast, prepared};
 pub(crate) use setup::{set_up_for_all, set_up_for_group};
+pub(crate) use watch::frame;
 pub(crate) use why::why;
 
 pub(crate) fn reserved(kept: &Kept) -> String {

@@ -4,6 +4,7 @@
 pub(crate) mod human;
 pub(crate) mod json;
 mod remedy;
+pub(crate) mod screen;
 pub(crate) mod variables;
 
 use std::fmt::Display;
