@@ -92,13 +92,7 @@ pub(crate) fn keep(
     } = order::grant(keeper, orders, &seats, &mut start, wait)?;
     warnings.extend(order::warnings(orders, &ports));
     let reservations: Vec<Record> = ports.iter().map(|it| it.record().clone()).collect();
-    let (mut made, mut before) = (Vec::new(), Vec::new());
-    for given in &ports {
-        if let Given::Made(granted) = given {
-            made.push(granted.record.clone());
-            before.extend(granted.before.clone());
-        }
-    }
+    let (made, before) = made_and_before(&ports);
     failpoint!("request.granted", |error| {
         let cause = Error::io("go on")(error);
         return Err(undo(keeper, &made, &before, &here, cause));
@@ -135,6 +129,18 @@ pub(crate) fn keep(
         }
         Err(cause) => Err(undo(keeper, &made, &before, &here, cause)),
     }
+}
+
+/// What was made, and what had the same names until then.
+pub(crate) fn made_and_before(ports: &[Given]) -> (Vec<Record>, Vec<Record>) {
+    let (mut made, mut before) = (Vec::new(), Vec::new());
+    for given in ports {
+        if let Given::Made(granted) = given {
+            made.push(granted.record.clone());
+            before.extend(granted.before.clone());
+        }
+    }
+    (made, before)
 }
 
 /// What a reservation will be written down as, and who will keep it.
@@ -179,25 +185,42 @@ fn undo(
 ) -> Error {
     debug!(%cause, "taking the reservation back");
     failpoint!("request.undo");
-    let put_back = || {
-        keeper.take_back(made, here)?;
-        if before.is_empty() {
-            return Ok(());
+    match keeper.take_back(made, here) {
+        Ok(()) if before.is_empty() => cause,
+        Ok(()) => put_back(keeper, made, before, here, cause),
+        Err(undo) => not_undone(cause, made, undo),
+    }
+}
+
+/// The same for what this process itself has kept, and has let go of.
+pub(crate) fn put_back(
+    keeper: &PortKeeper,
+    made: &[Record],
+    before: &[Record],
+    here: &Here,
+    cause: Error,
+) -> Error {
+    let put_back = keeper.update(here, |transaction| {
+        for record in made {
+            transaction.remove(&record.id);
         }
-        keeper.update(here, |transaction| {
-            for record in before {
-                transaction.insert(record.clone())?;
-            }
-            Ok(())
-        })?;
+        for record in before {
+            transaction.insert(record.clone())?;
+            // With the fence that it had: whoever remembers that means this reservation.
+            transaction.replace(record);
+        }
         Ok(())
-    };
-    match put_back() {
-        Ok(()) => cause,
-        Err(undo) => Error::NotUndone {
-            cause: Box::new(cause),
-            ports: made.iter().map(|record| record.port).collect(),
-            undo: Box::new(undo),
-        },
+    });
+    match put_back {
+        Ok(_) => cause,
+        Err(undo) => not_undone(cause, made, undo),
+    }
+}
+
+fn not_undone(cause: Error, made: &[Record], undo: Error) -> Error {
+    Error::NotUndone {
+        cause: Box::new(cause),
+        ports: made.iter().map(|record| record.port).collect(),
+        undo: Box::new(undo),
     }
 }

@@ -311,11 +311,18 @@ impl<'k> Request<'k> {
         let order = [this.order(grip, Keeps::Program, ttl, &recall)?];
         let grant = order::grant(this.keeper, &order, &drafts, &mut start, this.wait)?;
         let warnings = order::warnings(&order, &grant.ports);
-        let made = this.guard(grant.ports, grip, &machine)?;
-        let control = drafts.into_iter().find_map(Draft::into_control);
-        let control = control.ok_or_else(Error::not_held)?;
-        let records: Vec<_> = made.iter().map(|it| it.record().clone()).collect();
-        this.write(&grant.here, &Reserved::new(&records))?;
+        let (records, before) = keep::made_and_before(&grant.ports);
+        let begun = || {
+            let made = this.guard(grant.ports, grip, &machine)?;
+            let control = drafts.into_iter().find_map(Draft::into_control);
+            let control = control.ok_or_else(Error::not_held)?;
+            this.write(&grant.here, &Reserved::new(&records))?;
+            Ok((made, control))
+        };
+        // A failure drops the guards, which lets go of the ports.
+        let begun = begun();
+        let (made, control) = begun
+            .map_err(|cause| keep::put_back(this.keeper, &records, &before, &grant.here, cause))?;
         let forgotten = this.remember(&recall, &grant.here, &order, &records);
         let all = grant.warnings.into_iter().chain(warnings).chain(forgotten);
         all.for_each(|warning| notice(Notice::Warning(warning)));

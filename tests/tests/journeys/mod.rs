@@ -4,6 +4,7 @@ mod answers;
 mod env_file;
 mod names;
 mod patience;
+mod put_back;
 mod release;
 mod reserve;
 mod stale;

@@ -219,3 +219,53 @@ fn a_profile_has_ports_and_files_of_its_own() {
         .refused(2)
         .says("has no profile tset");
 }
+
+#[test]
+fn down_gives_back_whatever_the_project_has_a_name_for() {
+    let env = TestEnv::new();
+    write(
+        &env,
+        "portkeeper.toml",
+        "[ports.web]\n[ports.db]\n[profiles.test]\n",
+    );
+    let _ = env.pk("prepare").ok();
+    let _ = env.pk("prepare --profile test").ok();
+    let _ = env.pk("reserve --name by-hand").ok();
+    let nameless = env.pk("reserve").ok().port();
+    // A profile's ports are that profile's alone.
+    let _ = env.pk("down --profile test").ok();
+    assert_eq!(env.reserved().len(), 4);
+    // What stands no longer in the file is the project's all the same.
+    write(&env, "portkeeper.toml", "[ports.web]\n");
+    let _ = env.pk("down").ok();
+    assert_eq!(env.reserved(), [nameless]);
+}
+
+#[test]
+fn it_waits_for_ports_that_are_taken() {
+    let (env, ports) = (TestEnv::new(), Ports::claim(1));
+    let port = ports.at(0);
+    write(
+        &env,
+        "portkeeper.toml",
+        &format!("[ports.web]\nrange = [{port}, {port}]\n"),
+    );
+    let _ = env.pk(format!("reserve --preferred {port} --strict")).ok();
+    env.pk("prepare --wait 200ms")
+        .refused(3)
+        .says("waited 0.2s");
+    for line in ["prepare --wait 60s", "run --project --wait 60s -- true"] {
+        let mut command = env.portkeeper(line);
+        command.env("PORTKEEPER_LOG", "debug");
+        let mut waiting = env.start(command);
+        waiting.says("candidate rejected");
+        let _ = env.pk(format!("release {port}")).ok();
+        let _ = waiting.ends_with(0);
+        if line.starts_with("prepare") {
+            assert_eq!(env.reserved(), [port]);
+            let _ = env.pk("down").ok();
+            let _ = env.pk(format!("reserve --preferred {port} --strict")).ok();
+        }
+    }
+    assert_eq!(env.reserved(), [0_u16; 0]);
+}

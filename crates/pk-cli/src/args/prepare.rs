@@ -1,9 +1,10 @@
 //! The arguments of `prepare` and `down`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use portkeeper::Ttl;
+use portkeeper::{Ttl, ttl};
 
 use super::write::Writing;
 
@@ -23,6 +24,9 @@ pub(crate) struct Prepare {
     /// How long the reservations last: 90s, 15m, 24h, never [default: 24h]
     #[arg(long, value_name = "TIME")]
     pub(crate) ttl: Option<Ttl>,
+    /// Wait this long for the ports, instead of failing at once
+    #[arg(long, value_name = "TIME", value_parser = ttl::duration)]
+    pub(crate) wait: Option<Duration>,
     #[command(flatten)]
     pub(crate) writing: Writing,
 }
@@ -38,7 +42,8 @@ Examples:
   portkeeper prepare --profile test
       Ports of its own for the tests";
 
-/// Gives back the ports of a project.
+/// Gives back the ports of a project: all that it has a name for, also under names that stand no
+/// longer in its file, or never did (`reserve --name`); with --profile that profile's alone.
 #[derive(Debug, Args)]
 pub(crate) struct Down {
     #[command(flatten)]

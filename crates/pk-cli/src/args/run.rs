@@ -30,7 +30,7 @@ pub(crate) struct Run {
 }
 
 /// What is said of a port that no project names.
-const OF_ONE: [&str; 13] = [
+const OF_ONE: [&str; 12] = [
     "preferred",
     "range",
     "exclude",
@@ -41,7 +41,6 @@ const OF_ONE: [&str; 13] = [
     "owner",
     "pid",
     "strict",
-    "wait",
     "write_env",
     "write_json",
 ];

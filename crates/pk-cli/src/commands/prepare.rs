@@ -25,7 +25,10 @@ pub(crate) fn run(
     let definition = definition(&args.project)?;
     let config = definition.path.clone();
     let prepare = keeper.prepare(definition)?;
-    let prepare = prepare.ttl(args.ttl).write_options(args.writing.options());
+    let prepare = prepare
+        .ttl(args.ttl)
+        .wait(args.wait.unwrap_or_default())
+        .write_options(args.writing.options());
     if let Some(teller) = &teller {
         teller.check(&prepare.foreseen()?, args.writing.options().guards)?;
     }

@@ -21,6 +21,7 @@ pub(crate) fn run(
         let prepare = keeper.prepare(definition(&args.of)?)?;
         let prepare = prepare
             .ttl(args.wish.ttl)
+            .wait(args.wish.wait.unwrap_or_default())
             .write_options(args.wish.writing.options());
         let launch = args.program.launch().search(search);
         return end(prepare.launch(launch, &mut notice)?);

@@ -112,6 +112,12 @@ impl Prepare<'_> {
         self
     }
 
+    /// Wait at most this long for all ports to become free, instead of failing at once.
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.wait = time;
+        self
+    }
+
     /// Reserves all ports and writes all outputs, or does nothing. What is as it should be is not
     /// touched.
     ///

@@ -12,7 +12,7 @@ use super::Request;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::holder::serve::{self, Holder};
-use crate::keep::{Kept, Reserved};
+use crate::keep::{self, Kept, Reserved};
 use crate::keeper::PortKeeper;
 use crate::order::{self, Grant, Keeps};
 use crate::pick::Grip;
@@ -64,29 +64,34 @@ impl Request<'_> {
             mut warnings,
         } = grant;
         warnings.extend(order::warnings(&order, &ports));
-        let (mut reservations, mut holders) = (Vec::new(), Vec::new());
-        for (granted, draft) in ports.into_iter().zip(drafts) {
-            let (record, kit) = granted.into_made()?.into_kit(draft)?;
-            let holder = Holder::here(&record, this.keeper.path(), &machine, kit);
-            holders.push(holder.map_err(Error::io("keep a port"))?);
-            reservations.push(record);
-        }
+        let (reservations, before) = keep::made_and_before(&ports);
+        let begun = || {
+            let mut holders = Vec::new();
+            for (granted, draft) in ports.into_iter().zip(drafts) {
+                let (record, kit) = granted.into_made()?.into_kit(draft)?;
+                let holder = Holder::here(&record, this.keeper.path(), &machine, kit);
+                holders.push(holder.map_err(Error::io("keep a port"))?);
+            }
+            let files = this.write(&here, &Reserved::new(&reservations))?;
+            Ok((holders, signals?, files))
+        };
+        // A failure drops the holders, which lets go of the ports.
+        let begun = begun();
+        let (holders, signals, files) = begun
+            .map_err(|cause| keep::put_back(this.keeper, &reservations, &before, &here, cause))?;
         warnings.extend(this.remember(&recall, &here, &order, &reservations));
-        let mut held = HeldHere {
+        Ok(HeldHere {
             keeper: this.keeper.clone(),
             kept: Kept {
                 made: reservations.clone(),
                 reservations,
                 here,
-                files: Vec::new(),
+                files,
                 warnings,
             },
             holders,
-            signals: signals?,
-        };
-        let reserved = Reserved::new(&held.kept.reservations);
-        held.kept.files = this.write(&held.kept.here, &reserved)?;
-        Ok(held)
+            signals,
+        })
     }
 }
 
