@@ -3,7 +3,6 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +57,7 @@ impl Tail {
             OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = open(path, flags, Mode::empty()).map_err(io::Error::from);
         let file = match opened {
-            Ok(file) => File::from(OwnedFd::from(file)),
+            Ok(file) => File::from(file),
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                 let what = "a directory";
                 let path = path.into();

@@ -290,9 +290,7 @@ impl Error {
             Error::Port(error) => of_port(error),
             Error::Config(error) => of_config(error),
             Error::Setup(error) => of_setup(error),
-            Error::Append(append::Error::NotRegular { .. }) => ErrorKind::Permission,
-            Error::Append(append::Error::Io { source, .. }) => of_io(source),
-            Error::Append(_) => ErrorKind::Io,
+            Error::Append(error) => of_append(error),
             Error::Project(error) => error.kind(),
             Error::NoFreePort(tally) if tally.all_denied() => ErrorKind::Permission,
             Error::Taken { .. } | Error::NoFreePort(_) | Error::Named { .. } => {
@@ -399,6 +397,14 @@ fn of_setup(error: &setup::Error) -> ErrorKind {
         Error::StillReserved { .. } => ErrorKind::NotReserved,
         Error::Registry(error) => of_registry(error),
         Error::Io { source, .. } => of_io(source),
+    }
+}
+
+fn of_append(error: &append::Error) -> ErrorKind {
+    match error {
+        append::Error::NotRegular { .. } => ErrorKind::Permission,
+        append::Error::Io { source, .. } => of_io(source),
+        _ => ErrorKind::Io,
     }
 }
 

@@ -202,7 +202,7 @@ pub(crate) fn put_back(
 ) -> Error {
     let put_back = keeper.update(here, |transaction| {
         for record in made {
-            transaction.remove(&record.id);
+            transaction.remove(record.port, &record.id);
         }
         for record in before {
             transaction.insert(record.clone())?;

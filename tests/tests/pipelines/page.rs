@@ -32,10 +32,9 @@ pub(super) fn steps(workflow: &str) -> Vec<Step> {
         }
         let step = steps.last_mut().expect("a step begins with a dash");
         match text.split_once(": ") {
-            Some(("name", _)) => {}
             Some(("id", id)) => step.id = Some(id.to_owned()),
             Some(("if", "always()")) => step.always = true,
-            Some(("run", "|")) => {}
+            Some(("name", _) | ("run", "|")) => {}
             Some(("run", line)) => step.run = line.to_owned(),
             // A further line of a script.
             _ => step.run += &format!("{text}\n"),
