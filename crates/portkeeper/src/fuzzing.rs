@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use pk_config::Position;
 use pk_registry::Here;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +15,7 @@ use crate::files::Tag;
 use crate::holder::message as holder;
 use crate::keeper::PortKeeper;
 use crate::launch::message as launch;
+use crate::project::{self, Definition};
 
 /// Another time, another boot and another user than those of this process.
 #[derive(Debug, Clone)]
@@ -118,4 +121,38 @@ pub fn heard_told(from: UnixStream) -> io::Result<(Vec<Vec<u8>>, Option<io::Erro
 #[must_use]
 pub fn tag_again(text: &str) -> Option<String> {
     Tag::read(text)?.write()
+}
+
+/// What a project's file of this name says, without where; or what is wrong with it, and where.
+///
+/// # Errors
+/// What a person is told. There is no place where what is asked for is wrong, and not the file.
+pub fn project(
+    bytes: &[u8],
+    file: &str,
+    profile: Option<&str>,
+) -> Result<String, (Option<Position>, String)> {
+    let definition =
+        Definition::parse(bytes, Path::new(file), profile).map_err(|error| match error {
+            project::Error::Meaningless { at, what, .. } => (Some(at), what),
+            other => (None, other.to_string()),
+        })?;
+    let mut said = String::new();
+    for port in &definition.ports {
+        let keys = &port.keys;
+        let (first, ranges, host) = (keys.preferred, &keys.ranges, keys.host);
+        let how = (keys.protocol, keys.hold);
+        said += &format!("{} {} {}", port.name, port.label, port.env);
+        said += &format!(" {first:?} {ranges:?} {host:?} {how:?}\n");
+    }
+    for var in &definition.vars {
+        said += &format!("{} {:?}\n", var.name, var.text.text);
+    }
+    for output in &definition.outputs {
+        let map = output.map.iter().flatten();
+        let map: Vec<_> = map.map(|(key, text)| (&key.name, &text.text)).collect();
+        let what = (map, &output.template, &output.variable);
+        said += &format!("{} {what:?}\n", output.label());
+    }
+    Ok(said)
 }

@@ -18,6 +18,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("libc", &["pk-core"]),
     ("pyo3", &["pk-python"]),
     ("saphyr", &["pk-config"]),
+    ("saphyr-parser", &["pk-config"]),
     ("signal-hook", &["portkeeper"]),
     ("socket2", &["pk-core", "pk-tests"]),
     ("strsim", &["portkeeper"]),

@@ -171,5 +171,27 @@ mod tests {
         check(Form::Yaml, b"a: 1\nb: [\n", "3:1");
         check(Form::Yaml, b"a: 1\n---\nb: 1\n", "1:1");
         assert!(Node::parse(b"a: 1\na: 2\n", Form::Yaml).is_err());
+        // Two keys to YAML, and one name here.
+        check(Form::Yaml, b"1: a\n\"1\": b\n", "2:1");
+    }
+
+    #[test]
+    fn a_document_that_is_too_deep_or_grows_is_refused() {
+        let check = |text: &str, expect: &str| {
+            let read = Node::parse(text.as_bytes(), Form::Yaml);
+            let error = read.map(drop).unwrap_err();
+            assert!(error.what.contains(expect), "{error}");
+        };
+        let levels = |count: usize| "- ".repeat(count) + "x\n";
+        assert!(Node::parse(levels(60).as_bytes(), Form::Yaml).is_ok());
+        check(&levels(100), "more than 64 levels");
+        check(&levels(100_000), "more than 64 levels");
+        let deep = format!("a: &a\n{}b: [[[*a]]]\n", levels(62));
+        check(&deep, "more than 64 levels");
+        let ten = |name: &str| vec![name; 10].join(",");
+        let (a, b, c) = (ten("x"), ten("*a"), ten("*b"));
+        let laughs = |c: &str| format!("a: &a [{a}]\nb: &b [{b}]\nc: &c [{c}]\n");
+        assert!(Node::parse(laughs("*b").as_bytes(), Form::Yaml).is_ok());
+        check(&laughs(&c), "alias expansion");
     }
 }

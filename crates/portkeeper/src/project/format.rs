@@ -145,7 +145,11 @@ impl Definition {
         Ok(Definition::parse(&bytes, path, profile)?)
     }
 
-    fn parse(bytes: &[u8], path: &Path, profile: Option<&str>) -> Result<Definition, Error> {
+    pub(crate) fn parse(
+        bytes: &[u8],
+        path: &Path,
+        profile: Option<&str>,
+    ) -> Result<Definition, Error> {
         let form = match path.extension().and_then(std::ffi::OsStr::to_str) {
             Some("toml") => Form::Toml,
             _ => Form::Yaml,

@@ -8,6 +8,7 @@ mod json;
 mod launch;
 mod model;
 mod order;
+mod project;
 mod registry;
 mod stat;
 mod words;
@@ -18,6 +19,7 @@ use crate::Target;
 pub const TARGETS: &[Target] = &[
     env::TARGET,
     json::TARGET,
+    project::TARGET,
     registry::TARGET,
     stat::TARGET,
     arguments::TARGET,
