@@ -468,3 +468,22 @@ impl Drop for Turn {
         TURNS.1.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_signal_interrupts_is_done_again() {
+        let mut answers = vec![
+            Err(Errno::ACCESS.into()),
+            Ok(7),
+            Err(Errno::INTR.into()),
+            Err(Errno::INTR.into()),
+        ];
+        let mut call = || answers.pop().expect("it is called four times");
+        assert_eq!(uninterrupted(&mut call).ok(), Some(7));
+        let refused = uninterrupted(call).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    }
+}

@@ -141,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_is_a_sentence() {
+        let check = |reason: Reason, expect: &str| assert_eq!(reason.to_string(), expect);
+        check(Reason::Reboot, "the machine was booted since");
+        check(Reason::GuardGone, "the process that guarded it has ended");
+        check(Reason::HolderGone, "its holder has ended");
+        check(Reason::LeaseOver, "its lease is over");
+        check(Reason::ProcessGone(7), "process 7 has ended");
+        check(Reason::Unused, "nobody uses its port");
+    }
+
+    #[test]
     fn the_order_of_the_facts() {
         use ProcessState::{Alive, Gone, Unknown};
         use Verdict::Stale;

@@ -139,6 +139,12 @@ fn a_disputed_value_is_written_anew() {
     check("A=$X\n", "$X", "A='$X'\n");
     check("A='it\\'s'\n", "it's", "A=\"it's\"\n");
     check("A=`a`\n", "a", "A=a\n");
+    // There is no form that all read.
+    let refused = set("A='C:\\' # c\n", "A", "C:\\");
+    assert!(
+        matches!(refused, Err(Error::NotPortable { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -212,6 +218,10 @@ fn what_cannot_be_written_is_refused() {
     refused("C:\\", &['\\'], "Docker Compose");
     refused("${X}", &['$', '{'], "Vite");
     refused("a\n$X", &['\n', '$'], "Bun");
+    assert_eq!(
+        set("", "A", "a\n$X").unwrap_err().to_string(),
+        "the value of A holds a line end $, which Bun, Deno, Node, dotenvx, npm dotenv would misread"
+    );
 }
 
 #[test]
@@ -298,6 +308,7 @@ fn values_are_read_as_most_readers_do() {
     check(b"A = b c # d\n", Some(b"b c"));
     check(b"A='a\\nb'\n", Some(b"a\\nb"));
     check(b"A=\"a\\n\\$b\\q\"\n", Some(b"a\n$b\\q"));
+    check(b"A=\"a\\r\\tb\"\n", Some(b"a\r\tb"));
     check(b"A='it\\'s'\n", Some(b"it's"));
     check(b"A=`a'\"b`\n", Some(b"a'\"b"));
     check(b"A=\xff\xe9\n", Some(b"\xff\xe9"));
@@ -319,6 +330,27 @@ fn warnings_name_what_readers_stumble_over() {
     check("A =1\n", &[Warning::BlanksAroundEquals { key: key() }]);
     check("A= 1\n", &[Warning::BlanksAroundEquals { key: key() }]);
     check("A='$x'\n", &[Warning::DollarNotPortable { key: key() }]);
+    let said = |warning: Warning| warning.to_string();
+    assert_eq!(
+        [
+            said(Warning::CarriageReturns),
+            said(Warning::ByteOrderMark),
+            said(Warning::BlanksAroundEquals { key: key() }),
+            said(Warning::DollarNotPortable { key: key() }),
+        ],
+        [
+            "the file has CRLF line ends: sh reads a carriage return into each value",
+            "the file begins with a byte-order mark: sh, dotenvy and godotenv reject it",
+            "A has blanks round its =: sh and docker reject it",
+            "the value of A holds a $: Vite, Next.js and Bun expand it",
+        ]
+    );
+}
+
+#[test]
+fn keys_are_those_with_a_value_as_often_as_they_have_one() {
+    let file = EnvFile::parse(b"B=1\nexport A=2\nC\n# D=1\nB='3'\n").unwrap();
+    assert_eq!(file.keys().collect::<Vec<_>>(), ["B", "A", "B"]);
 }
 
 /// Lines such as people write, and such as nobody should.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use pk_fs::folder::Folder;
 use pk_fs::lock::{Error, LockFile, Wait, Whose};
+use rustix::io::FdFlags;
 use tempfile::tempdir;
 
 use crate::other::{LONG, Other};
@@ -31,6 +32,18 @@ fn f43_threads_exclude_each_other() {
     };
     thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(work))));
     assert_eq!(turns.into_inner(), 400);
+}
+
+#[test]
+fn a_lock_is_not_handed_on_to_programs() {
+    let home = tempdir().unwrap();
+    let lock = LockFile::sidecar(home.path().join("data.lock"));
+    for _is_made_first in [true, false] {
+        let flags = lock.exclusive(Wait::Never, |locked| {
+            rustix::io::fcntl_getfd(locked.file()).unwrap()
+        });
+        assert_eq!(flags.unwrap(), FdFlags::CLOEXEC);
+    }
 }
 
 #[test]

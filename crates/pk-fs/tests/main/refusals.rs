@@ -57,6 +57,31 @@ fn a_symlink_wherever_it_leads() {
 }
 
 #[test]
+fn a_lock_file_in_a_folder_that_is_gone() {
+    let home = tempdir().unwrap();
+    let folder = Folder::open(home.path()).unwrap();
+    let path = home.path().join("x");
+    home.close().unwrap();
+    let lock = LockFile::sidecar_in(&folder, "x");
+    let answer = lock.exclusive(LONG, |_| panic!("it was locked"));
+    let Err(Error::Io {
+        action,
+        path: named,
+        ..
+    }) = answer
+    else {
+        panic!("{answer:?}")
+    };
+    assert_eq!((action, named), ("open", path.clone()));
+    let data = LockFile::data_in(&folder, "x", Whose::Mine);
+    let answer = data.exclusive(LONG, |_| panic!("it was locked"));
+    assert!(
+        matches!(&answer, Err(Error::Missing { path: named }) if *named == path),
+        "{answer:?}"
+    );
+}
+
+#[test]
 fn a_file_with_a_second_name() {
     let linked = |path: &Path| {
         fs::write(path, "").unwrap();

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pk_fs::lock::{Error, LockFile, Wait};
+use pk_fs::folder::Folder;
+use pk_fs::lock::{self, Error, LockFile, Wait};
 use tempfile::tempdir;
 
 use crate::other::{LONG, Other};
@@ -86,6 +87,36 @@ fn one_who_gave_up_lets_go_of_what_it_gets_too_late() {
     eventually("the lock is free", || {
         lock.exclusive(Wait::Never, |_| ()).is_ok()
     });
+}
+
+#[test]
+fn one_who_waits_for_ever_waits() {
+    let home = tempdir().unwrap();
+    let path = home.path().join("data.lock");
+    let mut other = Other::playing("holder", &path);
+    other.says("locked");
+    thread::scope(|scope| {
+        let lock = LockFile::sidecar(&path);
+        let waiter = scope.spawn(move || lock.exclusive(Wait::UpTo(Duration::MAX), |_| ()));
+        until_somebody_waits_for(inode(&path));
+        other.go_on();
+        waiter.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn who_holds_a_lock_is_known_without_opening_it() {
+    let home = tempdir().unwrap();
+    let folder = Folder::open(home.path()).unwrap();
+    let name = Path::new("data.lock");
+    assert_eq!(lock::holder(&folder, name), None);
+    let mut other = Other::playing("holder", &home.path().join(name));
+    other.says("locked");
+    let pid = lock::holder(&folder, name).map(|holder| holder.pid);
+    assert_eq!(pid, Some(other.pid()));
+    other.go_on();
+    other.says("free");
+    assert_eq!(lock::holder(&folder, name), None);
 }
 
 #[test]

@@ -153,6 +153,12 @@ fn bad_utf_8_wherever_it_stands() {
 }
 
 #[test]
+fn what_is_no_object_is_told_what_it_should_be() {
+    check("1", Corrupt, "expected one object");
+    check("{\"entries\":1}", Corrupt, "expected an object of entries");
+}
+
+#[test]
 fn nested_too_deeply() {
     for depth in [65, 200, 100_000] {
         for (open, close) in [("[", "]"), ("{\"x\":", "}")] {
@@ -189,6 +195,14 @@ fn nested_too_deeply() {
         "]".repeat(62)
     );
     check(deepest, Sound, "");
+    let in_field = |name: &str, depth| {
+        let deep = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        format!("{{\"{name}\":{deep},\"entries\":{{}}}}")
+    };
+    for name in ["written_by", "x"] {
+        check(in_field(name, 63), Sound, "");
+        check(in_field(name, 64), Corrupt, "nested deeper than 64");
+    }
     check("{\"x\":\"[[\\\"[[[\\\\\",\"entries\":{}}", Sound, "");
 }
 

@@ -132,6 +132,11 @@ fn each_user_has_a_file_and_sees_those_of_all() {
     assert_eq!(world.names(), names);
     let mode = fs::metadata(world.path("0.json")).unwrap().mode();
     assert_eq!(mode, 0o100_644);
+    // Its own it gives the mode that it should have.
+    fs::set_permissions(world.path("0.json"), fs::Permissions::from_mode(0o600)).unwrap();
+    world.insert(&of(0, 8090));
+    let mode = fs::metadata(world.path("0.json")).unwrap().mode();
+    assert_eq!(mode, 0o100_644);
     let taken = [8080, 8081, 8082, 8083].map(|number| world.is_taken(7, number));
     assert_eq!(taken, [true, true, true, false]);
 }
