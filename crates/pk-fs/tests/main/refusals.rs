@@ -101,3 +101,25 @@ fn a_file_of_another_user() {
     };
     refused(foreign, "a file of another user (uid 61001)");
 }
+
+#[test]
+fn whose_a_file_may_be_is_for_the_caller_to_say() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("only root can give a file away");
+    }
+    let home = tempdir().unwrap();
+    let path = home.path().join("x");
+    fs::write(&path, "").unwrap();
+    let folder = Folder::open(home.path()).unwrap();
+    let check = |uid, expect: [bool; 3]| {
+        chown(&path, Some(uid), None).unwrap();
+        let whose = [Whose::Mine, Whose::Roots, Whose::Anybodys];
+        let locked = whose.map(|whose| {
+            let lock = LockFile::data_in(&folder, "x", whose);
+            lock.exclusive(LONG, |_| ()).is_ok()
+        });
+        assert_eq!(locked, expect, "{uid}");
+    };
+    check(0, [true, true, true]);
+    check(61_001, [false, false, true]);
+}

@@ -89,7 +89,7 @@ fn check(input: &[u8]) {
     }
 }
 
-/// What can't be refused: numbers and plain words, unless the file says something strange.
+/// What can't be refused: what needs no escape in some quotes, unless the file says something strange.
 fn check_refusal(error: &Error, file: &EnvFile, key: &str, value: &str) {
     check_message(&error.to_string());
     let is_asked_wrongly = |error: &Error| {
@@ -105,7 +105,7 @@ fn check_refusal(error: &Error, file: &EnvFile, key: &str, value: &str) {
             assert!(is_asked_wrongly(&error), "{key}={value}: {error}");
         }
     }
-    let is_good = is_name(key) && is_word(value);
+    let is_good = is_name(key) && is_easy(value);
     let may_be_refused = !is_good || (!is_asked_wrongly(error) && !is_plain(file.as_bytes()));
     assert!(may_be_refused, "{key}={value} is refused: {error}");
 }
@@ -117,6 +117,13 @@ fn is_plain(file: &[u8]) -> bool {
         pair.is_some_and(|(key, value)| is_name(key) && is_word(value))
     };
     std::str::from_utf8(file).is_ok_and(|text| text.split_terminator('\n').all(is_one))
+}
+
+/// Whether a value needs nothing but quotes around it.
+fn is_easy(value: &str) -> bool {
+    let is_hard = |one: char| one.is_ascii_control() || "\\$`".contains(one);
+    let has_both = value.contains('\'') && value.contains('"');
+    !has_both && !value.contains(is_hard)
 }
 
 fn is_word(text: &str) -> bool {
@@ -146,6 +153,10 @@ fn check_set(before: &EnvFile, after: &EnvFile, key: &str, value: &str) {
     let ends = old.iter().rev().zip(new.iter().rev());
     let back = ends.take(most).take_while(|(old, new)| old == new).count();
     let cut = &old[front..old.len() - back];
+    if let Some(comment) = comment(&String::from_utf8_lossy(old), key) {
+        let new = String::from_utf8_lossy(new);
+        assert!(new.contains(&comment), "the comment behind {key} is lost");
+    }
     let (count, was) = (before.occurrences(key), before.get(key));
     if count == 0 {
         let mut rest = new.iter();
@@ -157,6 +168,29 @@ fn check_set(before: &EnvFile, after: &EnvFile, key: &str, value: &str) {
             !cut.contains(&b'\n'),
             "more than the line of {key} is changed: {cut:?}"
         );
+    }
+}
+
+/// The comment behind the value of a key, where one is plain to see: no quote of another line can
+/// make it a part of a value.
+fn comment(file: &str, key: &str) -> Option<String> {
+    let comment = |line: &str| {
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (value, comment) = line
+            .strip_prefix(key)?
+            .strip_prefix('=')?
+            .split_once(" #")?;
+        let bare = ['\'', '"'].map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+        let bare = bare.into_iter().flatten().next().unwrap_or(value);
+        is_word(bare).then(|| format!(" #{comment}"))
+    };
+    let mut quoted = file.lines().filter(|line| line.contains(['\'', '"', '`']));
+    let (first, more) = (quoted.next(), quoted.next());
+    let mut lines = file.lines();
+    match (first, more) {
+        (None, _) => lines.find_map(comment),
+        (Some(only), None) => comment(only),
+        (Some(_), Some(_)) => None,
     }
 }
 
