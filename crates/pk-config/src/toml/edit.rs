@@ -305,14 +305,10 @@ fn set(value: &mut Is, parts: &[String]) {
 mod tests {
     use super::*;
 
-    fn edited(text: &str, pointer: &str, new: &New) -> Result<String, Error> {
-        put(text, pointer, new)
-    }
-
     #[test]
     fn only_the_value_changes() {
         let check = |text: &str, pointer: &str, expect: &str| {
-            let found = edited(text, pointer, &New::Port(8080)).unwrap();
+            let found = put(text, pointer, &New::Port(8080)).unwrap();
             assert_eq!(found, expect, "{pointer} in {text}");
         };
         check("a = 1 # c\r\nb=2", "/a", "a = 8080 # c\r\nb=2");
@@ -348,7 +344,7 @@ mod tests {
     #[test]
     fn texts_are_quoted_as_they_need() {
         let check = |value: &str, expect: &str| {
-            let found = edited("a = 1\n", "/a", &New::Text(value.into())).unwrap();
+            let found = put("a = 1\n", "/a", &New::Text(value.into())).unwrap();
             assert_eq!(found, format!("a = {expect}\n"));
         };
         check("http://localhost:8080", "\"http://localhost:8080\"");
@@ -359,7 +355,7 @@ mod tests {
     #[test]
     fn what_would_be_guessed_is_refused() {
         let check = |text: &str, pointer: &str, expect: &str| {
-            let error = edited(text, pointer, &New::Port(1)).unwrap_err();
+            let error = put(text, pointer, &New::Port(1)).unwrap_err();
             assert_eq!(error.to_string(), expect, "{text}");
         };
         check("a = 1\n", "/a/b", "/a is a value, not a table");

@@ -44,19 +44,14 @@ pub(super) const TARGET: Target = Target {
     check,
 };
 
-/// More than fits between two ends of a socket at once.
-const MOST: usize = 100_000;
+/// More than fits between two ends of a socket at once, and more than any message has.
+const MOST: usize = 60_000;
 
 fn check(input: &[u8]) {
     for kind in [Message::HolderOrders, Message::Ask, Message::Answer] {
         check_again(kind, input);
     }
-    if input.len() > MOST {
-        return;
-    }
-    let (mut here, there) = UnixStream::pair().unwrap();
-    here.write_all(input).unwrap();
-    here.shutdown(Shutdown::Write).unwrap();
+    let Some(there) = sent(input) else { return };
     let heard = fuzzing::heard_ask(&there).ok();
     // One read may bring more than a line: what follows it is no message either.
     let is_whole = input.ends_with(b"\n");
@@ -64,6 +59,17 @@ fn check(input: &[u8]) {
     if input.len() < 1024 {
         assert_eq!(heard, expect, "what is heard is what was sent");
     }
+}
+
+/// Where all of an input arrives, and then its end; `None` where it does not fit.
+pub(super) fn sent(input: &[u8]) -> Option<UnixStream> {
+    if input.len() > MOST {
+        return None;
+    }
+    let (mut here, there) = UnixStream::pair().unwrap();
+    here.write_all(input).unwrap();
+    here.shutdown(Shutdown::Write).unwrap();
+    Some(there)
 }
 
 /// What is read and written again says the same.

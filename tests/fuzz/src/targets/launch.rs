@@ -1,12 +1,8 @@
 //! What a supervisor is told, line by line, and its orders.
 
-use std::io::Write as _;
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
-
 use portkeeper::fuzzing::{self, Message};
 
-use super::control::check_again;
+use super::control::{check_again, sent};
 use crate::target::{Source, Target};
 
 pub(super) const TARGET: Target = Target {
@@ -40,19 +36,11 @@ pub(super) const TARGET: Target = Target {
     check,
 };
 
-/// More than fits between two ends of a socket at once, and more than any message has.
-const MOST: usize = 60_000;
-
 fn check(input: &[u8]) {
     for kind in [Message::LaunchOrders, Message::Told, Message::Said] {
         check_again(kind, input);
     }
-    if input.len() > MOST {
-        return;
-    }
-    let (mut here, there) = UnixStream::pair().unwrap();
-    here.write_all(input).unwrap();
-    here.shutdown(Shutdown::Write).unwrap();
+    let Some(there) = sent(input) else { return };
     let (heard, why) = fuzzing::heard_told(there).unwrap();
     let mut expect = Vec::new();
     for line in input.split_inclusive(|&byte| byte == b'\n') {
