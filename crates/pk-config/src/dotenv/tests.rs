@@ -55,6 +55,7 @@ fn a_value_is_replaced_in_place() {
     check("A='C:\\' # c\n", "2", "A='2' # c\n");
     check("export=1\nA=1\n", "2", "export=1\nA=2\n");
     check("AA=1\nA=1\n", "2", "AA=1\nA=2\n");
+    check("A=o\\\"\nB=\"x\"\n", "2", "A=2\nB=\"x\"\n");
 }
 
 #[test]
@@ -101,6 +102,8 @@ fn a_missing_key_is_appended() {
         "[A]\n",
         "; A=2\n",
         "A+=2\n",
+        "A#c\n",
+        "exportA=2\n",
         "B=\"x\nA=2\n\"\n",
     ] {
         check(opaque, &format!("{opaque}A=1\n"));
@@ -246,6 +249,7 @@ fn an_unsound_file_is_refused() {
     check(b"A=\"x\ny\"z\n", &ambiguous(1, goes_on));
     check(b"B=1\nA='x\ny' z\n", &ambiguous(2, goes_on));
     check(b"A=o\"\n\"\n", &ambiguous(1, goes_on));
+    check(b"A=1\\x\"\n\"\n", &ambiguous(1, goes_on));
     let blank = "a blank that is neither a space nor a tab, and that only some readers skip";
     check(b"\rA=1\nA=1\n", &format!("1:1: {blank}"));
     check("B=1\n\u{a0}A=1\n".as_bytes(), &format!("2:1: {blank}"));
@@ -254,6 +258,17 @@ fn an_unsound_file_is_refused() {
     check(b"\xff\xfeA\0=\0", &format!("{encoding}UTF-16 or UTF-32"));
     check(b"\xfe\xff\0A\0=", &format!("{encoding}UTF-16 or UTF-32"));
     check(b"A\0=\0", &format!("{encoding}NUL bytes"));
+}
+
+#[test]
+fn sixteen_mebibytes_and_no_more() {
+    let mut file = EnvFile::parse(&[b'#'; MAX_BYTES]).unwrap();
+    let too_large = |answer: Result<EnvFile, Error>, expect| {
+        let refused = matches!(answer, Err(Error::TooLarge { bytes }) if bytes == expect);
+        assert!(refused, "{expect}: {:?}", answer.map(drop));
+    };
+    too_large(EnvFile::parse(&[b'#'; MAX_BYTES + 1]), MAX_BYTES + 1);
+    too_large(file.set("A", "1").cloned(), MAX_BYTES + "\nA=1\n".len());
 }
 
 #[test]

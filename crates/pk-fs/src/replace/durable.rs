@@ -108,9 +108,8 @@ impl Target {
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(self.failed("examine", error)),
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = self
-            .open(flags)
+            .open(OFlags::RDONLY)
             .map_err(|error| self.failed("read", error))?;
         let stat = rustix::fs::fstat(&file).map_err(|error| self.failed("examine", error))?;
         self.check_regular(&stat)?;
@@ -206,9 +205,8 @@ impl Target {
                 path: self.real.clone(),
             });
         }
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = self
-            .open(flags)
+            .open(OFlags::RDWR)
             .map_err(|error| self.failed("write", error))?;
         failpoint!("in-place.write");
         let Err(source) = in_place::overwrite(&file, bytes) else {
@@ -298,7 +296,9 @@ impl Target {
         rustix::fs::accessat(&self.folder, &self.name, Access::WRITE_OK, AtFlags::EACCESS)
     }
 
-    fn open(&self, flags: OFlags) -> io::Result<File> {
+    /// Opens what was a plain file a moment ago.
+    fn open(&self, access: OFlags) -> io::Result<File> {
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty())?.into())
     }
 

@@ -197,6 +197,9 @@ fn dress(file: &std::fs::File, made: &Stat, onto: Onto<'_>) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
+
+    const ANY: Onto<'static> = Onto::Any(Access::Owner);
 
     #[test]
     fn a_file_is_made_and_replaced_and_its_mode_kept() {
@@ -237,6 +240,7 @@ mod tests {
         })
         .unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        let roots = rustix::fs::stat(&path).unwrap();
         chown(temp.path(), Some(61_001), None).unwrap();
         chown(&path, Some(61_001), None).unwrap();
         // System calls change the rights of a thread alone.
@@ -244,11 +248,48 @@ mod tests {
             rustix::thread::set_thread_groups(&[]).unwrap();
             rustix::thread::set_thread_gid(Gid::from_raw(61_001)).unwrap();
             rustix::thread::set_thread_uid(Uid::from_raw(61_001)).unwrap();
+            // An owner that can't be kept is another matter.
+            let refused = volatile(&folder, name, b"2", Onto::File(&roots), || Ok(true));
+            assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
             let stat = rustix::fs::stat(&path).unwrap();
             volatile(&folder, name, b"2", Onto::File(&stat), || Ok(true)).unwrap();
             fs::metadata(&path).unwrap().permissions().mode() & 0o7777
         });
         assert_eq!(replaced.join().unwrap(), 0o600);
+    }
+
+    #[test]
+    fn what_lies_under_the_name_of_a_temp_file_is_neither_followed_nor_handed_on() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let (name, victim) = (OsStr::new("a.json"), temp.path().join("victim"));
+        volatile(&folder, OsStr::new("victim"), b"old", ANY, || Ok(true)).unwrap();
+        for count in 0..256 {
+            let planted = format!("a.json{MARK}{}-{count}", std::process::id());
+            std::os::unix::fs::symlink(&victim, temp.path().join(planted)).unwrap();
+        }
+        volatile(&folder, name, b"new", ANY, || {
+            let close_on_exec = OFlags::CLOEXEC.bits();
+            for entry in fs::read_dir("/proc/self/fd")? {
+                let entry = entry?;
+                // Other tests open and close theirs.
+                let Ok(open) = fs::read_link(entry.path()) else {
+                    continue;
+                };
+                if open.starts_with(temp.path()) && open != temp.path() {
+                    let info = Path::new("/proc/self/fdinfo").join(entry.file_name());
+                    let info = fs::read_to_string(info)?;
+                    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+                    let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+                    assert_ne!(flags & close_on_exec, 0, "{}", open.display());
+                }
+            }
+            Ok(true)
+        })
+        .unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"old");
+        assert_eq!(fs::read(temp.path().join("a.json")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 258);
     }
 
     #[test]

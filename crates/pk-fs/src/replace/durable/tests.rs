@@ -330,6 +330,73 @@ fn a_file_with_two_names_is_written_in_place() {
 }
 
 #[test]
+fn what_is_known_of_a_file() {
+    let home = Home::new();
+    let path = home.file("a", 0o2_640);
+    let target = Target::resolve(&path).unwrap();
+    let original = target.read(1024).unwrap().unwrap();
+    let (file, folder) = (path.metadata().unwrap(), home.path("").metadata().unwrap());
+    assert_eq!(original.mode(), 0o2_640);
+    assert_eq!(original.owner(), (file.uid(), file.gid()));
+    if is_root("the owner of a file") {
+        chown(&path, Some(61_001), Some(61_002)).unwrap();
+        let given = target.read(1024).unwrap().unwrap();
+        assert_eq!(given.owner(), (61_001, 61_002));
+    }
+    let identity = target.folder_identity().unwrap();
+    assert_eq!(identity, (folder.dev(), folder.ino()));
+    // Whatever is put there meanwhile is not followed or waited for, nor handed on to programs.
+    let flags = rustix::fs::fcntl_getfl(&original.file).unwrap();
+    assert!(flags.contains(OFlags::NOFOLLOW | OFlags::NONBLOCK));
+    let flags = rustix::io::fcntl_getfd(&original.file).unwrap();
+    assert_eq!(flags, rustix::io::FdFlags::CLOEXEC);
+}
+
+#[test]
+fn a_file_in_a_folder_that_is_not_theirs_is_written_in_place() {
+    use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+    if !is_root("a file in a folder that is not theirs") {
+        return;
+    }
+    let home = Home::new();
+    fs::set_permissions(home.path(""), Permissions::from_mode(0o755)).unwrap();
+    let (theirs, roots) = (home.file("theirs", 0o644), home.file("roots", 0o644));
+    chown(&theirs, Some(61_001), Some(61_001)).unwrap();
+    let (new, on_proc) = (home.path("new"), PathBuf::from("/proc/sys/kernel/ostype"));
+    // System calls change the rights of a thread alone.
+    let check = move || {
+        set_thread_groups(&[]).unwrap();
+        set_thread_gid(rustix::fs::Gid::from_raw(61_001)).unwrap();
+        set_thread_uid(rustix::fs::Uid::from_raw(61_001)).unwrap();
+        let check = |path: &Path, expect_protected, expect: fn(&DurableError) -> bool| {
+            let target = Target::resolve(path).unwrap();
+            assert_eq!(
+                target.is_protected(),
+                expect_protected,
+                "{}",
+                path.display()
+            );
+            let error = replace(path, b"new").unwrap_err();
+            assert!(expect(&error), "{error:?}");
+        };
+        check(&theirs, false, |error| {
+            matches!(
+                error,
+                DurableError::InPlaceOnly {
+                    why: InPlaceReason::Folder,
+                    ..
+                }
+            )
+        });
+        let io = |error: &DurableError| matches!(error, DurableError::Io { .. });
+        check(&roots, true, io);
+        check(&new, false, io);
+        check(&on_proc, true, io);
+    };
+    std::thread::spawn(check).join().unwrap();
+}
+
+#[test]
 fn more_than_the_limit_is_not_read() {
     let home = Home::new();
     let target = Target::resolve(&home.file("a", 0o600)).unwrap();
@@ -341,5 +408,12 @@ fn more_than_the_limit_is_not_read() {
             limit: 2,
             ..
         })
+    ));
+    // It says of itself that it is empty.
+    let target = Target::resolve(Path::new("/proc/sys/kernel/ostype")).unwrap();
+    assert_eq!(target.read(6).unwrap().unwrap().bytes(), b"Linux\n");
+    assert!(matches!(
+        target.read(5),
+        Err(DurableError::TooLarge { limit: 5, .. })
     ));
 }
