@@ -15,6 +15,7 @@ pub mod findings;
 pub mod hunt;
 pub mod inputs;
 pub mod model;
+mod readers;
 mod sys;
 pub mod target;
 pub mod targets;

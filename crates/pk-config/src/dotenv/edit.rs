@@ -17,7 +17,10 @@ pub(super) fn set(file: &EnvFile, key: &str, value: &str) -> Result<Option<EnvFi
     let assigned: Vec<&Assignment> = file.assignments(key).collect();
     let is_equal = |found: &&Assignment| {
         let reading = file.reading(found);
-        reading.agreement == Agreement::Agreed && *reading.text == *value.as_bytes()
+        let is_agreed = reading.agreement == Agreement::Agreed;
+        let (start, end) = (found.value.start(), found.value.end());
+        let is_open = start == end && is_before_comment(file, end);
+        is_agreed && !is_open && *reading.text == *value.as_bytes()
     };
     if !assigned.is_empty() && assigned.iter().all(is_equal) {
         return Ok(None);
@@ -34,9 +37,10 @@ pub(super) fn set(file: &EnvFile, key: &str, value: &str) -> Result<Option<EnvFi
             if let Kind::Declaration { key: name } = statement.kind
                 && name.of(&file.bytes) == key.as_bytes()
             {
-                let span = Span::new(name.end(), name.end());
+                let end = name.end();
+                let written = closed(file, end, written.clone());
                 splices.push(Splice {
-                    span,
+                    span: Span::new(end, end),
                     with: format!("={written}").into_bytes(),
                 });
             }
@@ -122,16 +126,30 @@ fn ambiguous(file: &EnvFile, key: &str, at: Span, why: &'static str) -> Error {
     }
 }
 
+/// Whether nothing but blanks is between an offset and a comment.
+fn is_before_comment(file: &EnvFile, at: usize) -> bool {
+    let mut behind = file.bytes[at..].iter();
+    behind.find(|&&byte| !is_blank(byte)) == Some(&b'#')
+}
+
+/// What is to be written before `end`: python-dotenv skips the blanks behind the `=`, and takes a
+/// comment that is there for the value.
+fn closed(file: &EnvFile, end: usize, written: String) -> String {
+    match written.is_empty() && is_before_comment(file, end) {
+        true => "''".into(),
+        false => written,
+    }
+}
+
 fn replacement(file: &EnvFile, found: &Assignment, written: String) -> Splice {
     let behind = &file.bytes[found.value.end()..];
     let blanks = behind.iter().take_while(|&&byte| is_blank(byte)).count();
     let is_comment = behind.get(blanks) == Some(&b'#');
+    let written = closed(file, found.value.end(), written);
     // Some readers make blanks at the end of a bare value, or in the place of one, a part of it.
     let is_bare = found.quote == Quote::Bare || is_safe_bare(&written);
     let is_last = is_bare && !is_comment;
     let end = found.value.end() + if is_last { blanks } else { 0 };
-    // dotenvy takes the `#` behind two blanks for a part of the value, and reads on to the end of
-    // a quote in that comment.
     let start = match written.is_empty() {
         true => end_of_equals(&file.bytes[..found.value.start()]),
         false => found.value.start(),

@@ -39,8 +39,8 @@ fn a_value_is_replaced_in_place() {
     check("A='1'  \n", "2", "A='2'  \n");
     check("A='1'\n", "", "A=''\n");
     check("A = 1 \n", "", "A =\n");
-    check("A = 1 # c\n", "", "A = # c\n");
-    check("A= 1 # it's\n", "", "A= # it's\n");
+    check("A = 1 # c\n", "", "A = '' # c\n");
+    check("A= 1 # it's\n", "", "A= '' # it's\n");
     check("A=1\r", "2", "A=2\r");
     check("A='1'\n", "it's", "A=\"it's\"\n");
     check("A=\"1\"\n", "a\"b", "A='a\"b'\n");
@@ -142,6 +142,8 @@ fn a_disputed_value_is_written_anew() {
     check("A=$X\n", "$X", "A='$X'\n");
     check("A='it\\'s'\n", "it's", "A=\"it's\"\n");
     check("A=`a`\n", "a", "A=a\n");
+    check("A= # c\n", "", "A='' # c\n");
+    check("export A # c\n", "", "export A='' # c\n");
     // There is no form that all read.
     let refused = set("A='C:\\' # c\n", "A", "C:\\");
     assert!(

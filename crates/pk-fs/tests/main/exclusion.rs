@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pk_fs::folder::Folder;
 use pk_fs::lock::{Error, LockFile, Wait, Whose};
@@ -32,6 +32,22 @@ fn f43_threads_exclude_each_other() {
     };
     thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(work))));
     assert_eq!(turns.into_inner(), 400);
+}
+
+#[test]
+fn a_lock_file_that_is_used_is_kept_young() {
+    let home = tempdir().unwrap();
+    let path = home.path().join("data.lock");
+    let lock = LockFile::sidecar(&path);
+    let age = || path.metadata().unwrap().modified().unwrap();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    lock.exclusive(Wait::Never, |locked| locked.file().set_modified(old))
+        .unwrap()
+        .unwrap();
+    assert_eq!(age(), old);
+    lock.exclusive(Wait::Never, |locked| locked.freshen())
+        .unwrap();
+    assert!(age() > old + Duration::from_secs(86_400));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What is refused as a lock file, and at once.
 
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::thread;
 
 use pk_fs::folder::Folder;
 use pk_fs::lock::{Error, LockFile, Whose};
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{CWD, FileType, Mode, Uid};
 use tempfile::tempdir;
 
 use crate::other::{LONG, skipped};
@@ -122,4 +124,17 @@ fn whose_a_file_may_be_is_for_the_caller_to_say() {
     };
     check(0, [true, true, true]);
     check(61_001, [false, false, true]);
+    // As another user, who may read it. System calls change the rights of a thread alone.
+    fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let locked = |uid| {
+        chown(&path, Some(uid), None).unwrap();
+        let lock = LockFile::data_in(&folder, "x", Whose::Mine);
+        let as_another = || {
+            rustix::thread::set_thread_uid(Uid::from_raw(61_001)).unwrap();
+            lock.exclusive(LONG, |_| ()).is_ok()
+        };
+        thread::scope(|scope| scope.spawn(as_another).join().unwrap())
+    };
+    assert_eq!([0, 61_001, 61_002].map(locked), [true, true, false]);
 }

@@ -3,6 +3,7 @@
 use pk_config::dotenv::{EnvFile, Error};
 
 use super::{check_message, parts};
+use crate::readers;
 use crate::target::{Source, Target};
 
 pub(super) const TARGET: Target = Target {
@@ -71,7 +72,7 @@ fn check(input: &[u8]) {
         }
         Ok(()) => {
             check_set(&before, &after, &key, &value);
-            check_readers(&before, &after, &key);
+            check_readers(&before, &after, &key, &value);
             let mut again = after.clone();
             again.set(&key, &value).unwrap();
             assert_eq!(
@@ -221,8 +222,15 @@ fn others(file: &EnvFile, key: &str) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Where dotenvy reads a file as it is read here, it does so after the edit.
-fn check_readers(before: &EnvFile, after: &EnvFile, key: &str) {
+/// Where others read a file as it is read here, they do so after the edit.
+fn check_readers(before: &EnvFile, after: &EnvFile, key: &str, value: &str) {
+    if before.as_bytes().len() < 4096 && is_closed(before.as_bytes()) {
+        readers::check_python(
+            (before.as_bytes(), &values(before)),
+            (after.as_bytes(), &values(after)),
+        );
+        readers::check_shell(after.as_bytes(), key, value);
+    }
     // Who expands may read others otherwise than before, and rightly so.
     let bytes = before.as_bytes();
     // To dotenvy a quote behind a backslash may go on beyond its line, and a `#` behind two blanks
@@ -256,6 +264,27 @@ fn is_read_so(file: &EnvFile) -> bool {
         first(key).is_some_and(|(_, read)| *read == String::from_utf8_lossy(&value))
     };
     file.keys().eq(found.iter().map(|(key, _)| key.as_str())) && file.keys().all(is_same)
+}
+
+/// Whether no quote goes on beyond its line, in whichever way quotes and lines are found. (A byte-order
+/// mark, of which there is a warning, is a part of the first key to python-dotenv.)
+fn is_closed(file: &[u8]) -> bool {
+    let is_closed = |line: &str| {
+        let is_even = |quote| line.matches(quote).count() % 2 == 0;
+        let key = line.split('=').next().unwrap_or(line);
+        let is_odd = line.contains(['\\', '\r']) || key.contains(['\'', '"', '`']);
+        !is_odd && ['\'', '"', '`'].into_iter().all(is_even)
+    };
+    let text = String::from_utf8_lossy(file);
+    !text.starts_with('\u{feff}') && text.lines().all(is_closed)
+}
+
+/// What each key is; of several values the last, as most read it.
+fn values(file: &EnvFile) -> readers::Values {
+    let value = |key: &str| String::from_utf8_lossy(&file.get(key).unwrap()).into_owned();
+    file.keys()
+        .map(|key| (key.to_owned(), value(key)))
+        .collect()
 }
 
 /// What dotenvy reads.

@@ -337,6 +337,7 @@ fn what_is_known_of_a_file() {
     let original = target.read(1024).unwrap().unwrap();
     let (file, folder) = (path.metadata().unwrap(), home.path("").metadata().unwrap());
     assert_eq!(original.mode(), 0o2_640);
+    assert_eq!(original.in_place_reason(), None);
     assert_eq!(original.owner(), (file.uid(), file.gid()));
     if is_root("the owner of a file") {
         chown(&path, Some(61_001), Some(61_002)).unwrap();
