@@ -188,7 +188,7 @@ mod tests {
         check(&levels(100_000), "more than 64 levels");
         let deep = format!("a: &a\n{}b: [[[*a]]]\n", levels(62));
         check(&deep, "more than 64 levels");
-        let ten = |name: &str| vec![name; 10].join(",");
+        let ten = |name: &str| [name; 10].join(",");
         let (a, b, c) = (ten("x"), ten("*a"), ten("*b"));
         let laughs = |c: &str| format!("a: &a [{a}]\nb: &b [{b}]\nc: &c [{c}]\n");
         assert!(Node::parse(laughs("*b").as_bytes(), Form::Yaml).is_ok());

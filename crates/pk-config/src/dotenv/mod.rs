@@ -285,4 +285,6 @@ impl fmt::Display for Listed<'_> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

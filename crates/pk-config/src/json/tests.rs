@@ -326,7 +326,10 @@ fn what_is_no_json_is_refused() {
     check(b"{\"a\": \"\t\"}", "1:8: control character in a string");
     check("{\u{a0}}".as_bytes(), "1:2: not a blank of JSON");
     check("[1, \u{a0}2]".as_bytes(), "1:5: not a blank of JSON");
-    check("[\"a b\", \"\u{1}\"]".as_bytes(), "1:10: control character in a string");
+    check(
+        "[\"a b\", \"\u{1}\"]".as_bytes(),
+        "1:10: control character in a string",
+    );
     check(b"{\x0c}", "1:2: not a blank of JSON");
     for json5 in [
         "{a: 1}",

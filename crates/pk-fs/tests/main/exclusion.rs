@@ -45,8 +45,10 @@ fn a_lock_file_that_is_used_is_kept_young() {
         .unwrap()
         .unwrap();
     assert_eq!(age(), old);
-    lock.exclusive(Wait::Never, |locked| locked.freshen())
-        .unwrap();
+    lock.exclusive(Wait::Never, |locked| {
+        locked.freshen();
+    })
+    .unwrap();
     assert!(age() > old + Duration::from_secs(86_400));
 }
 
