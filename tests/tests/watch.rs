@@ -1,10 +1,14 @@
 //! The live table, and the lines that others read.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
-use pk_tests::process::{eventually, signal};
+use pk_tests::process::{eventually, signal, state};
 use pk_tests::{Picture, Ports, Screen, TestEnv, has, skipped};
 use rustix::process::Signal;
+
+/// Nothing takes longer, even on a machine that is busy with others.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Which signals and keys end it: all of them in good order.
 #[test]
@@ -124,6 +128,7 @@ fn what_comes_and_goes_is_seen() {
     // Stopped and gone on with, as by Ctrl-Z and fg.
     signal(screen.pid(), Signal::TSTP);
     screen.until("given back", |it| !it.is_other && !it.is_cursor_hidden);
+    eventually(LIMIT, "it has stopped", || state(screen.pid()) == Some('T'));
     assert!(screen.is_cooked());
     signal(screen.pid(), Signal::CONT);
     screen.until("there again", |it| it.is_other && it.has("… 2 more"));
@@ -242,9 +247,7 @@ fn it_ends_with_its_reader() {
         .ok();
     assert_eq!(answer.stdout.lines().last(), Some("done"));
     assert_eq!(answer.stderr, "");
-    eventually(std::time::Duration::from_secs(10), "it has ended", || {
-        env.processes().is_empty()
-    });
+    eventually(LIMIT, "it has ended", || env.processes().is_empty());
 }
 
 #[test]
