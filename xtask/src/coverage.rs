@@ -61,6 +61,8 @@ pub(crate) fn run(packages: &[String]) -> Outcome {
         "report",
         "--json",
         "--summary-only",
+        // A process that is killed while it writes spoils its own file.
+        "--failure-mode=all",
         "--output-path",
         output,
     ]))?;

@@ -75,7 +75,7 @@ pub(crate) fn run(asked: &Fuzz) -> Outcome {
     if asked.list {
         return Ok(cargo::run(Command::new(hunter).arg("list"))?);
     }
-    let program = match cargo::build(&[])? {
+    let program = match cargo::build(&["--profile", "fuzz"])? {
         Ok(program) => program,
         Err(code) => return Ok(code),
     };

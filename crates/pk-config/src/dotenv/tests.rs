@@ -327,6 +327,8 @@ fn values_are_read_as_most_readers_do() {
     check(b"A=\"a\\r\\tb\"\n", Some(b"a\r\tb"));
     check(b"A='it\\'s'\n", Some(b"it's"));
     check(b"A=`a'\"b`\n", Some(b"a'\"b"));
+    check(b"A=`a`b\n", Some(b"`a`b"));
+    check(b"A='it\\'s'b\n", Some(b"'it\\'s'b"));
     check(b"A=\xff\xe9\n", Some(b"\xff\xe9"));
 }
 

@@ -82,7 +82,7 @@ fn trace(env: &TestEnv, command: &str) -> Option<String> {
     let log = env.root().join("trace");
     let mut strace = env.command("strace");
     strace
-        .args(["-f", "-y", "-qq", "-e", CALLS, "-o"])
+        .args(["-f", "--seccomp-bpf", "-y", "-qq", "-e", CALLS, "-o"])
         .arg(&log);
     strace.arg("portkeeper").args(command.split_whitespace());
     let answer = env.run(strace);

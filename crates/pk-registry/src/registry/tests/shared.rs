@@ -142,6 +142,20 @@ fn each_user_has_a_file_and_sees_those_of_all() {
 }
 
 #[test]
+fn a_mebibyte_of_a_user_is_read_and_no_more_is_written() {
+    let Some(world) = machine_wide() else { return };
+    let with_owner = |number, length| Reservation {
+        owner: Some("x".repeat(length)),
+        ..of(0, number)
+    };
+    let try_insert = |one: &Reservation| world.try_update(|it| it.insert(one.clone()).map(drop));
+    assert!(try_insert(&with_owner(8080, 1_000_000)).is_ok());
+    let answer = try_insert(&with_owner(8081, 100_000));
+    assert!(matches!(answer, Err(Error::TooLarge { .. })), "{answer:?}");
+    assert_eq!(world.ports(0), [(8080, 0)]);
+}
+
+#[test]
 fn f65_what_is_anothers_and_alive_is_neither_removed_nor_replaced_nor_swept() {
     for world in [machine_wide(), of_group()] {
         let Some(world) = world else { return };
