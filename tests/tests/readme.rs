@@ -1,23 +1,54 @@
-//! The README as its reader would type it: each `console` block, in order, on a terminal.
+//! The README and the pages of docs/ as their reader would type them: each `console` block, in order, on a
+//! terminal.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 
 use pk_tests::console::{matches, steps};
 use pk_tests::{Ports, TestEnv};
 
-/// The numbers that the README uses; a test must not use fixed ones, so they are moved.
+/// The numbers that the pages use; a test must not use fixed ones, so they are moved.
 const FIRST: u16 = 8888;
 const COUNT: u16 = 101;
 
 #[test]
 fn every_console_block_is_true() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme =
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("README.md: {error}"));
+    assert!(try_page(Path::new("README.md")) > 0);
+}
+
+#[test]
+fn every_console_block_of_the_guide_is_true() {
+    let (mut folders, mut tried) = (vec![Path::new("docs").to_path_buf()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder of docs") {
+            let entry = entry.expect("an entry of it");
+            let path = folder.join(entry.file_name());
+            match path.extension().and_then(OsStr::to_str) {
+                _ if entry.file_type().expect("its kind").is_dir() => folders.push(path),
+                Some("md") => tried += try_page(&path),
+                _ => {}
+            }
+        }
+    }
+    assert!(tried > 20, "docs has {tried} commands in console blocks");
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Types everything that the page at `path` shows, in a world of its own, and returns how much it was.
+fn try_page(path: &Path) -> usize {
+    let shown = path.display();
+    let text =
+        fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{shown}: {error}"));
+    if !text.contains("```console") {
+        return 0;
+    }
     let (env, ports) = (TestEnv::new(), Ports::claim_short(COUNT));
-    let steps = steps(&moved(&readme, &ports));
-    assert!(!steps.is_empty(), "README.md has no console block");
-    for step in steps {
+    let steps = steps(&moved(&text, &ports));
+    for step in &steps {
         let answer = env.terminal(
             &step
                 .command
@@ -27,7 +58,7 @@ fn every_console_block_is_true() {
         let fails = step.answer.iter().any(|line| line.starts_with("error: "));
         assert!(
             as_told && fails == (answer.code != Some(0)),
-            "README.md:{}: $ {}\n--- told\n{}\n--- answered, exit {:?}\n{}",
+            "{shown}:{}: $ {}\n--- told\n{}\n--- answered, exit {:?}\n{}",
             step.line,
             step.command,
             step.answer.join("\n"),
@@ -35,6 +66,7 @@ fn every_console_block_is_true() {
             answer.stdout
         );
     }
+    steps.len()
 }
 
 /// `text` with each number from 8888 to 8988 moved into `ports`, which has as many digits.

@@ -5,7 +5,7 @@ use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
-use cargo_metadata::{Message, Metadata, MetadataCommand};
+use cargo_metadata::{Message, Metadata, MetadataCommand, Package};
 
 /// A binary of the workspace.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,9 @@ pub(crate) const PROGRAM: Binary = Binary {
     package: "pk-cli",
     name: "portkeeper",
 };
+
+/// How the compiler is told to link the program statically. A panic aborts: nobody unwinds.
+pub(crate) const STATIC: [&str; 2] = ["-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"];
 
 /// The cargo that started this process, else the one on `PATH`.
 pub(crate) fn command(args: &[&str]) -> Command {
@@ -58,6 +61,18 @@ pub(crate) fn workspace() -> Result<Metadata, cargo_metadata::Error> {
     MetadataCommand::new().no_deps().exec()
 }
 
+/// Every package of the lock file, the workspace's own among them.
+///
+/// # Errors
+/// The lock file is out of date, or a package can't be had.
+pub(crate) fn all_packages() -> Result<Vec<Package>, cargo_metadata::Error> {
+    let locked = ["--locked".to_owned()];
+    Ok(MetadataCommand::new()
+        .other_options(locked)
+        .exec()?
+        .packages)
+}
+
 /// Builds the program, with these options, and gives back where it lies; when it does not build, which
 /// cargo has then explained, cargo's exit code.
 ///
@@ -77,8 +92,9 @@ pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error
         return build(&["--release"]);
     }
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    // A panic aborts: nobody unwinds.
-    flags.push_str(" -C target-feature=+crt-static -C force-unwind-tables=no");
+    for flag in STATIC {
+        flags = format!("{flags} {flag}");
+    }
     // With a target named, what runs while building (proc-macros) is not linked so.
     let target = host()?;
     let mut build = command(&["build", "--release", "--target", &target]);
@@ -87,7 +103,10 @@ pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error
 }
 
 /// The target that the toolchain builds for where none is named.
-fn host() -> Result<String, Box<dyn Error>> {
+///
+/// # Errors
+/// rustc can't be asked.
+pub(crate) fn host() -> Result<String, Box<dyn Error>> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;

@@ -3,16 +3,17 @@
 
 use std::process::ExitCode;
 
+use crate::docs::{self, Docs};
 use crate::instructions::{self, Then};
 use crate::torture::{self, Torture};
-use crate::{Outcome, cargo, failpoints, test, tidy};
+use crate::{Outcome, api, cargo, failpoints, oldest, python, test, tidy};
 
 /// A check: its name and how to run it.
 type Step = (&'static str, fn() -> Outcome);
 
 /// Runs all checks, last those that run the program unless `skip_test`.
 pub(crate) fn run(skip_test: bool) -> Outcome {
-    let steps: [Step; 8] = [
+    let steps: [Step; 13] = [
         ("fmt", || component("fmt", &["--all", "--check"])),
         ("clippy", || {
             component(
@@ -22,6 +23,11 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         }),
         ("doc", doc),
         ("tidy", tidy::run),
+        ("spelling", spelling),
+        ("deny", deny),
+        ("oldest toolchain", oldest::check),
+        ("api", || api::run(api::Then::Compare)),
+        ("docs", || docs::run(&Docs::checked())),
         ("failpoints", failpoints::check),
         ("test", || test::run(&[], &[])),
         ("instructions", || instructions::run(Then::Compare)),
@@ -55,4 +61,25 @@ fn component(name: &str, args: &[&str]) -> Outcome {
 fn doc() -> Outcome {
     let mut doc = cargo::command(&["doc", "--workspace", "--no-deps"]);
     Ok(cargo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?)
+}
+
+/// What cargo-deny knows beside the licences and sources that `tidy` checks.
+fn deny() -> Outcome {
+    if !cargo::has("deny") {
+        eprintln!("ci: deny skipped: `cargo install cargo-deny` brings it");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut deny = cargo::command(&["deny", "--offline", "--log-level", "error", "check"]);
+    Ok(cargo::run(deny.args(["licenses", "bans", "sources"]))?)
+}
+
+/// Words that are often misspelt, in all that people read.
+fn spelling() -> Outcome {
+    match python::spelling()? {
+        Ok(code) => Ok(code),
+        Err(why) => {
+            eprintln!("ci: spelling skipped: {why}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }

@@ -4,18 +4,28 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "chores talk to the terminal"
+    clippy::disallowed_methods,
+    reason = "chores talk to the terminal, and write what nobody else owns"
 )]
 
+mod api;
 mod bench;
 mod cargo;
 mod ci;
 mod coverage;
+mod difference;
+mod dist;
+mod docs;
 mod failpoints;
+mod features;
 mod fuzz;
+mod graph;
 mod instructions;
 mod mutants;
+mod oldest;
+mod packages;
 mod python;
+mod release;
 mod test;
 mod tidy;
 mod tools;
@@ -89,9 +99,25 @@ enum Chore {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// Make everything that is released: an archive, a Debian package, a wheel, a bill of materials, sums
+    Dist(dist::Dist),
+    /// Check everything, then make a release: version, changelog, commit, tag. Pushes and publishes nothing
+    Release(release::Release),
+    /// Pack every crate that is published, and build each by itself
+    Packages,
+    /// List what the library crates offer, and compare with what is kept
+    Api {
+        /// Keep what is offered now
+        #[arg(long)]
+        write: bool,
+    },
+    /// Compile every crate with none of its features, and with each alone
+    Features,
+    /// Make the pages that are made from the program, and the book of all pages
+    Docs(docs::Docs),
     /// Check the house rules: layers, homes of packages, shape of files
     Tidy,
-    /// Everything a change must pass: fmt, clippy, doc, tidy, failpoints, test, instructions, torture --quick
+    /// Everything a change must pass, from fmt to torture --quick
     Ci {
         /// Leave out what runs the program: test, instructions and torture
         #[arg(long)]
@@ -110,6 +136,13 @@ fn main() -> ExitCode {
         Chore::Instructions { write: true } => instructions::run(Then::Write),
         Chore::Instructions { write: false } => instructions::run(Then::Compare),
         Chore::Wheel { out } => python::wheel(out),
+        Chore::Dist(asked) => dist::run(&asked),
+        Chore::Release(asked) => release::run(&asked),
+        Chore::Packages => packages::check(),
+        Chore::Api { write: true } => api::run(api::Then::Write),
+        Chore::Api { write: false } => api::run(api::Then::Compare),
+        Chore::Features => features::check(),
+        Chore::Docs(asked) => docs::run(&asked),
         Chore::Tidy => tidy::run(),
         Chore::Ci { skip_test } => ci::run(skip_test),
     };

@@ -2,6 +2,7 @@
 //! and its tests. Never touches the Python that it finds, and says what it leaves out and why.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,11 @@ const EXAMPLES: [&str; 2] = ["uvicorn", "grpcio"];
 
 const PIP: &str = "python -m pip install --quiet --disable-pip-version-check";
 
+/// What knows words that are often misspelt.
+const SPELLING: &str = "codespell>=2.4,<3";
+
 /// What is missing on this machine.
-type Missing = String;
+pub(crate) type Missing = String;
 
 /// Where everything is.
 struct Place {
@@ -39,11 +43,56 @@ pub(crate) fn wheel(folder: Option<PathBuf>) -> Outcome {
     if let Err(why) = place.install(BUILD)? {
         return Err(format!("no wheel: {why}").into());
     }
-    let code = place.build("wheel", &folder)?;
+    let code = cargo::run(&mut place.build("wheel", &folder))?;
     if code == ExitCode::SUCCESS {
         println!("{}", newest(&folder)?.display());
     }
     Ok(code)
+}
+
+/// Builds the wheel of the workspace in `root` into `folder`, which is empty, with these variables; where
+/// there is no Python to do it with, tells why.
+///
+/// # Errors
+/// It does not compile, which maturin has then explained.
+pub(crate) fn release(
+    root: &Path,
+    folder: &Path,
+    environment: Vec<(&str, OsString)>,
+) -> Result<Result<PathBuf, Missing>, Box<dyn Error>> {
+    let mut place = Place::new()?;
+    place.package = root.join("crates/pk-python");
+    if let Err(why) = place.install(BUILD)? {
+        return Ok(Err(why));
+    }
+    let mut maturin = place.build("wheel", folder);
+    maturin.arg("--locked").envs(environment);
+    if !maturin.status()?.success() {
+        return Err("the wheel can't be built".into());
+    }
+    Ok(Ok(newest(folder)?))
+}
+
+/// Looks for misspelt words in everything that git knows, or tells why it can't.
+///
+/// # Errors
+/// Python can't be started.
+pub(crate) fn spelling() -> Result<Result<ExitCode, Missing>, Box<dyn Error>> {
+    let place = Place::new()?;
+    if let Err(why) = place.install(SPELLING)? {
+        return Ok(Err(why));
+    }
+    let root = cargo::workspace()?.workspace_root;
+    let list = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(&root)
+        .output()?;
+    let names = String::from_utf8(list.stdout)?;
+    let texts = names
+        .split_terminator('\0')
+        .filter(|name| !name.starts_with("tests/fuzz/corpus"));
+    let mut codespell = place.command("codespell --quiet-level 3 --ignore-words xtask/words.txt");
+    Ok(Ok(cargo::run(codespell.current_dir(&root).args(texts))?))
 }
 
 /// Builds the package, installs it, checks its types and runs its tests; where there is no Python,
@@ -62,7 +111,7 @@ pub(crate) fn test() -> Outcome {
         }
     }
     let wheels = place.made.join("wheels");
-    let code = place.build("dev", &wheels)?;
+    let code = cargo::run(&mut place.build("dev", &wheels))?;
     if code != ExitCode::SUCCESS {
         return Ok(code);
     }
@@ -153,13 +202,14 @@ impl Place {
 
     /// Builds a wheel into `folder`, apart from what cargo builds otherwise: other variables are set,
     /// and the two would undo each other's work.
-    fn build(&self, profile: &str, folder: &Path) -> io::Result<ExitCode> {
+    fn build(&self, profile: &str, folder: &Path) -> Command {
         let mut maturin = self.command("maturin build --quiet");
         maturin.args(["--profile", profile, "--out"]).arg(folder);
         // The environment's own: others that lie about could be too old.
         let python = self.venv().join("bin/python");
         maturin.arg("--interpreter").arg(python);
-        cargo::run(maturin.env("CARGO_TARGET_DIR", self.made.join("build")))
+        maturin.env("CARGO_TARGET_DIR", self.made.join("build"));
+        maturin
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! ```
 //! use pk_registry::{Here, Kind, Lease, Registry, Reservation};
-//! use pk_core::{Host, Machine, Port, Protocol};
-//! use pk_fs::lock::Wait;
+//! use pk_registry::fs::lock::Wait;
+//! use pk_registry::ports::{Host, Machine, Port, Protocol};
 //! use std::time::{Duration, SystemTime};
 //!
 //! # let temp = tempfile::tempdir()?;
@@ -73,6 +73,10 @@ pub mod transaction;
 pub use about::About;
 pub use error::Error;
 pub use label::{Name, Note};
+/// What a registry's types are made of: [`ports::Port`], [`ports::Host`], [`ports::Protocol`].
+pub use pk_core as ports;
+/// How long to wait for a lock: [`fs::lock::Wait`].
+pub use pk_fs as fs;
 pub use registry::{Here, Registry, Updated};
 pub use reservation::{Kind, Lease, Owner, Reservation};
 pub use snapshot::{Listed, Sharing, Snapshot, Warning};

@@ -2,10 +2,13 @@
 //! table and a pure function of text; only this room reads files. Never changes anything.
 
 mod layers;
+mod links;
 mod packages;
 mod pages;
 mod shape;
 mod source;
+mod supply;
+mod unused;
 
 use std::error::Error;
 use std::fmt;
@@ -40,13 +43,18 @@ pub(crate) fn run() -> Outcome {
     let workspace = cargo::workspace()?;
     let root = workspace.workspace_root.as_std_path();
     let mut findings = Vec::new();
-    for asked in packages::asked(&workspace)? {
-        findings.extend(layers::check(&asked));
-        findings.extend(packages::check(&asked));
-    }
     let mut texts = Vec::new();
     for path in files(root)? {
         texts.extend(text(&root.join(&path))?.map(|text| (path, text)));
+    }
+    for asked in packages::asked(&workspace)? {
+        findings.extend(layers::check(&asked));
+        findings.extend(packages::check(&asked));
+        findings.extend(unused::check(&asked, &texts));
+    }
+    let deny = fs::read_to_string(root.join(supply::PAGE))?;
+    for package in &cargo::all_packages()? {
+        findings.extend(supply::check(package, &deny));
     }
     for (path, text) in &texts {
         findings.extend(shape::check_text(
@@ -60,6 +68,7 @@ pub(crate) fn run() -> Outcome {
         }
     }
     findings.extend(pages::check(&texts));
+    findings.extend(links::check(&texts));
     for finding in &findings {
         println!("{finding}");
     }

@@ -6,6 +6,7 @@ mod doctor;
 mod env;
 mod form;
 mod gc;
+mod help;
 mod init;
 mod json;
 mod man;
@@ -155,7 +156,9 @@ pub(crate) enum Command {
 
 /// The whole command line, as help, completions and manual pages show it.
 pub(crate) fn definition() -> clap::Command {
-    Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()))
+    let command = Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()));
+    let template = help::template(&command);
+    command.help_template(template)
 }
 
 /// Parses the arguments; help and the version are printed here.
@@ -168,7 +171,13 @@ pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, (clap::Error, Option
     let called = arguments
         .get(1)
         .map(|word| word.to_string_lossy().into_owned());
-    let parsed = definition()
+    // What only help shows is made only for it.
+    let asks = |word: &OsString| word == "--help" || word == "-h";
+    let mut definition = match arguments.iter().any(asks) {
+        true => definition(),
+        false => Cli::command(),
+    };
+    let parsed = definition
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .and_then(form::check);

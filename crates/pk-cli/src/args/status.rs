@@ -24,4 +24,7 @@ pub(crate) struct Status {
     /// Go on: a table that lives, until q or Ctrl-C; on a pipe a line of JSON for each change
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Each value on a line of its own instead of a table: for screen readers. A terminal that is too narrow for the table gets this, too
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) list: bool,
 }

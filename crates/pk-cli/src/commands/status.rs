@@ -7,7 +7,8 @@ use portkeeper::{Listed, PortKeeper, Selection};
 use super::project_of;
 use crate::args::{Format, Status};
 use crate::error::Error;
-use crate::output::{self, human, json};
+use crate::output::human::{self, Layout};
+use crate::output::{self, json};
 
 pub(crate) fn run(args: &Status, keeper: &PortKeeper, format: Option<Format>) -> Result<(), Error> {
     let selection = Selection {
@@ -27,10 +28,15 @@ pub(crate) fn run(args: &Status, keeper: &PortKeeper, format: Option<Format>) ->
         .iter()
         .for_each(|warning| output::warn(warning));
     snapshot.entries.retain(|entry| selection.lists(entry));
-    let text = match output::format_for_people(format) {
+    let layout = if args.list {
+        Layout::List
+    } else {
+        Layout::Columns
+    };
+    let text = match output::format_for_people(format.or(args.list.then_some(Format::Text))) {
         Format::Json => json::status(&snapshot),
         Format::Port => snapshot.entries.iter().filter_map(port).collect(),
-        Format::Text => human::status(&snapshot),
+        Format::Text => human::status(&snapshot, layout),
     };
     output::print(&text).map_err(Error::unprinted)
 }

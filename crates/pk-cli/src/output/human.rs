@@ -3,10 +3,10 @@
 mod doctor;
 mod project;
 mod setup;
+mod table;
 mod watch;
 mod why;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use portkeeper::config::backup::Backup;
@@ -16,13 +16,13 @@ use portkeeper::{
     Collected, Here, Kept, Kind, Lease, Listed, Port, Preview, Protocol, Record, Released,
     Snapshot, Strategy, Verdict, Written,
 };
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{HEADING, json, printable};
+use super::{json, printable};
 
 pub(crate) use doctor::{checkup, command, ports};
 pub(crate) use project::{checked, drafted, forecast, prepared};
 pub(crate) use setup::{set_up_for_all, set_up_for_group};
+pub(crate) use table::Layout;
 pub(crate) use watch::frame;
 pub(crate) use why::why;
 
@@ -147,7 +147,7 @@ pub(crate) fn collected(collected: &Collected, dry_run: bool) -> String {
     text
 }
 
-pub(crate) fn status(snapshot: &Snapshot) -> String {
+pub(crate) fn status(snapshot: &Snapshot, layout: Layout) -> String {
     let path = printable(&snapshot.path.to_string_lossy());
     let shared_by = match snapshot.sharing {
         Sharing::Private => "",
@@ -171,7 +171,7 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
         }
     }
     if shared_by.is_empty() {
-        return table(&headings, &rows, terminal_width());
+        return table::drawn(&headings, &rows, layout);
     }
     // Whose they are is of interest where they are not all one's own.
     let users = Users::read();
@@ -182,7 +182,7 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
     }
     format!(
         "{path}{shared_by}\n{}",
-        table(&headings, &rows, terminal_width())
+        table::drawn(&headings, &rows, layout)
     )
 }
 
@@ -253,66 +253,6 @@ fn row(entry: &Listed, here: &Here) -> [String; COLUMNS.len()] {
     }
 }
 
-/// Columns without lines between them. Where the whole is too wide the owners are cut.
-fn table(headings: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
-    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.width()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.width());
-        }
-    }
-    let all: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-    if let Some(too_much) = width.and_then(|width| all.checked_sub(width)) {
-        let owner = headings.iter().position(|it| *it == "OWNER").unwrap_or(0);
-        widths[owner] = widths[owner]
-            .saturating_sub(too_much)
-            .max(headings[owner].len());
-    }
-    let mut text = String::new();
-    let headings: Vec<String> = headings.iter().map(ToString::to_string).collect();
-    let heading = joined(&headings, &widths);
-    // Writing to a string can't fail.
-    let _ = writeln!(text, "{HEADING}{heading}{HEADING:#}");
-    for row in rows {
-        let _ = writeln!(text, "{}", joined(row, &widths));
-    }
-    text
-}
-
-fn joined(cells: &[String], widths: &[usize]) -> String {
-    let mut line = String::new();
-    for (cell, &width) in cells.iter().zip(widths) {
-        let cell = cut(cell, width);
-        let blanks = " ".repeat(width.saturating_sub(cell.width()) + 2);
-        line.push_str(&cell);
-        line.push_str(&blanks);
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-/// The text in at most `width` columns, with `…` where something was cut off.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut left = width.saturating_sub(1);
-    let mut short: String = text
-        .chars()
-        .take_while(
-            |character| match left.checked_sub(character.width().unwrap_or(0)) {
-                Some(rest) => {
-                    left = rest;
-                    true
-                }
-                None => false,
-            },
-        )
-        .collect();
-    short.push('…');
-    short
-}
-
 /// A length of time in its two largest units: `2d3h`.
 fn short(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -333,11 +273,6 @@ fn named(port: Port, protocol: Protocol) -> String {
     }
 }
 
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
-}
-
 fn line(text: &mut String, sentence: &str) {
     text.push_str(&printable(sentence));
     text.push('\n');
@@ -350,38 +285,6 @@ fn plural(count: usize) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn owners_are_cut_before_anything_else() {
-        let row = |owner: &str| {
-            [
-                "8888",
-                "tcp",
-                "127.0.0.1",
-                "held",
-                owner,
-                "4712",
-                "5s",
-                "in 23h59m",
-            ]
-            .map(str::to_owned)
-            .to_vec()
-        };
-        let rows = [
-            row("a quite long label of somebody's"),
-            row("日本語日本語日本語日本語"),
-        ];
-        let expect = "PORT  PROTO  HOST       STATE  OWNER     PID   AGE  EXPIRES\n\
-                      8888  tcp    127.0.0.1  held   a quite…  4712  5s   in 23h59m\n\
-                      8888  tcp    127.0.0.1  held   日本語…   4712  5s   in 23h59m\n";
-        let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(plain(table(&COLUMNS, &rows, Some(61))), expect);
-        let wide = plain(table(&COLUMNS, &rows, None));
-        assert!(
-            wide.contains("a quite long label of somebody's  4712"),
-            "{wide}"
-        );
-    }
 
     #[test]
     fn lengths_of_time_are_short() {

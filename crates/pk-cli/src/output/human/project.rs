@@ -1,12 +1,10 @@
 //! Whole projects, for people.
 
-use std::fmt::Write as _;
-
 use portkeeper::project::{Draft, Forecast, Prepared, PreparedPort};
 use portkeeper::{Kind, Written};
 
-use super::{HEADING, diffs, joined, line};
-use unicode_width::UnicodeWidthStr;
+use super::table::{self, Layout};
+use super::{diffs, line, printable};
 
 pub(crate) fn prepared(prepared: &Prepared) -> String {
     let mut text = table(&prepared.ports, |port| {
@@ -60,10 +58,10 @@ pub(crate) fn checked(forecast: &Forecast) -> String {
 }
 
 fn table(ports: &[PreparedPort], state: impl Fn(&PreparedPort) -> &'static str) -> String {
-    let headings = ["NAME", "PORT", "PROTO", "HOST", "VARIABLE", "STATE"].map(str::to_owned);
+    let headings = ["NAME", "PORT", "PROTO", "HOST", "VARIABLE", "STATE"];
     let row = |port: &PreparedPort| {
-        [
-            port.label.clone(),
+        vec![
+            printable(&port.label),
             port.record.port.to_string(),
             port.record.protocol.to_string(),
             port.record.host.to_string(),
@@ -72,16 +70,5 @@ fn table(ports: &[PreparedPort], state: impl Fn(&PreparedPort) -> &'static str) 
         ]
     };
     let rows: Vec<_> = ports.iter().map(row).collect();
-    let width = |at: usize| {
-        let all = rows.iter().chain([&headings]);
-        all.map(|row| row[at].width()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let mut text = String::new();
-    // Writing to a string can't fail.
-    let _ = writeln!(text, "{HEADING}{}{HEADING:#}", joined(&headings, &widths));
-    for row in &rows {
-        line(&mut text, &joined(row, &widths));
-    }
-    text
+    table::drawn(&headings, &rows, Layout::Columns)
 }

@@ -7,7 +7,9 @@ use portkeeper::listeners::Listeners;
 use portkeeper::{Here, Lease, Listed, Port, Snapshot, Verdict};
 use unicode_width::UnicodeWidthStr;
 
-use super::{HEADING, cut, joined, json, name, plural, printable, short};
+use super::table::{cut, joined};
+use super::{json, name, plural, printable, short};
+use crate::output::HEADING;
 use crate::output::screen::Size;
 
 const COLUMNS: [&str; 8] = [
