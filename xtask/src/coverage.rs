@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -42,6 +43,9 @@ pub(crate) fn run(packages: &[String]) -> Outcome {
         }
     };
     with(llvm_cov(&["clean", "--workspace"]))?;
+    // Tests run the program as other users too, which tells here what it ran through.
+    fs::create_dir_all(&place)?;
+    fs::set_permissions(&place, Permissions::from_mode(0o1777))?;
     let mut test = Command::new(std::env::current_exe()?);
     test.arg("test").current_dir(root);
     test.env("CARGO_TARGET_DIR", &place);

@@ -47,3 +47,32 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_warning_is_a_sentence() {
+        let check = |warning: Warning, expect: &str| assert_eq!(warning.to_string(), expect);
+        let port = |number| Port::new(number).unwrap();
+        check(
+            Warning::BrowserBlocked { port: port(6000) },
+            "browsers refuse to open port 6000",
+        );
+        let ephemeral = Warning::Ephemeral {
+            port: port(40_000),
+            range: PortRange::new(port(32_768), port(60_999)).unwrap(),
+        };
+        check(
+            ephemeral,
+            "port 40000 is one that the kernel gives to outgoing connections (32768-60999); \
+             hold it, or another program may get it before your server starts",
+        );
+        let why = "the disk is full".to_owned();
+        check(
+            Warning::NotRemembered { why },
+            "the number is not remembered for the next time: the disk is full",
+        );
+    }
+}

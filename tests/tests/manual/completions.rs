@@ -40,6 +40,51 @@ fn bash_completes_live_ports() {
 }
 
 #[test]
+fn fish_completes_live_ports_and_names() {
+    completes("fish", &["--no-config", "-c"], |line| {
+        format!("portkeeper completions fish | source; complete -C '{line}'")
+    });
+}
+
+/// Zsh completes at a prompt alone; so its line and its list of offers are played here.
+#[test]
+fn zsh_completes_live_ports_and_names() {
+    completes("zsh", &["-f", "-c"], |line| {
+        format!(
+            "compdef() {{ completer=$1 }}
+             _describe() {{ print -rl -- \"${{(@P)3}}\" }}
+             source <(portkeeper completions zsh)
+             words=({line}'')
+             CURRENT=$#words
+             $completer"
+        )
+    });
+}
+
+/// Checks what `shell` offers after a line, for which `script` makes what it runs.
+fn completes(shell: &str, options: &[&str], script: impl Fn(&str) -> String) {
+    let (env, ports) = (TestEnv::new(), Ports::claim(1));
+    if !has(shell) {
+        return skipped(format_args!("completion: no {shell}"));
+    }
+    env.pk(format!("reserve {} --owner shop --name web", ports.range()))
+        .ok();
+    let check = |line: &str, expect: &str| {
+        let mut command = env.command(shell);
+        command.args(options).arg(script(line));
+        let answer = env.run(command).ok();
+        // Behind the word stands what it means.
+        let mut offered = answer.stdout.lines().map(|it| it.split(['\t', ':']).next());
+        assert!(offered.any(|it| it == Some(expect)), "{line}: {answer:?}");
+    };
+    let port = ports.at(0).to_string();
+    check("portkeeper release ", &port);
+    check("portkeeper why ", &port);
+    check("portkeeper release --name ", "web");
+    check("portkeeper status --owner ", "shop");
+}
+
+#[test]
 fn every_shell_gets_a_script_that_it_can_read() {
     let env = TestEnv::new();
     for (shell, check) in [

@@ -9,6 +9,8 @@ const FAULTS: &str = "docs/reference/faults.md";
 const BUGS: &str = "docs/bugs.md";
 /// The page of what `doctor` finds, and where it finds it.
 const DOCTOR: &str = "docs/reference/doctor.md";
+/// The page of which room is for what.
+const ARCHITECTURE: &str = "docs/architecture.md";
 const DOCTORS_ROOMS: &str = "crates/portkeeper/src/doctor/";
 
 /// Checks the pages against all texts, each with its path.
@@ -24,6 +26,15 @@ pub(super) fn check(texts: &[(String, String)]) -> Vec<Finding> {
             if is_test(name) && !is_there {
                 findings.push(finding(path, line, format!("names the test {name}")));
             }
+        }
+    }
+    for (name, line) in page(ARCHITECTURE).into_iter().flat_map(names) {
+        if name.ends_with(".rs") && !texts.iter().any(|(path, _)| is_room(path, name)) {
+            findings.push(finding(
+                ARCHITECTURE,
+                line,
+                format!("names the room {name}"),
+            ));
         }
     }
     let listed: Vec<_> = page(DOCTOR).into_iter().flat_map(names).collect();
@@ -55,6 +66,13 @@ fn finding(path: &str, line: usize, what: String) -> Finding {
         what,
         instead: "let page and code say the same",
     }
+}
+
+/// Whether the file at `path` is what the page calls `name`, which leaves `crates/` and `src/` out.
+fn is_room(path: &str, name: &str) -> bool {
+    let path = path.replacen("/src/", "/", 1);
+    path.strip_suffix(name)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 /// The words in backticks, each with its line, from 1.
@@ -131,6 +149,24 @@ mod tests {
         let page = (BUGS, "| Lost | `it_is_kept_now`, `gc`, `a_b` |\n");
         check(&[page, ("a.rs", "fn it_is_kept_now() {")], &[]);
         check(&[page], &["names the test it_is_kept_now"]);
+    }
+
+    #[test]
+    fn a_room_that_the_page_of_rooms_names_is_there() {
+        let page = (
+            ARCHITECTURE,
+            "`pk-core/probe.rs` asks `hold/`, not `other.rs`\n",
+        );
+        let probe = ("crates/pk-core/src/probe.rs", "");
+        check(&[page, probe, ("xtask/src/other.rs", "")], &[]);
+        check(
+            &[page, probe, ("another.rs", "")],
+            &["names the room other.rs"],
+        );
+        check(
+            &[page, ("crates/pk-fs/src/probe.rs", ""), ("other.rs", "")],
+            &["names the room pk-core/probe.rs"],
+        );
     }
 
     #[test]

@@ -8,10 +8,10 @@ use clap::builder::{StyledStr, Styles};
 
 /// What commands are for, and which are.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Ports", &["reserve", "release", "renew", "run", "take"]),
-    ("Looking", &["status", "why", "wait"]),
-    ("Projects", &["init", "prepare", "down"]),
-    ("Files", &["env", "json", "backup"]),
+    ("Port", &["reserve", "release", "renew", "run", "take"]),
+    ("Query", &["status", "why", "wait"]),
+    ("Project", &["init", "prepare", "down"]),
+    ("File", &["env", "json", "backup"]),
     ("Upkeep", &["gc", "doctor", "setup", "completions", "man"]),
 ];
 

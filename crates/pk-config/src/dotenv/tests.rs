@@ -123,6 +123,7 @@ fn a_value_that_is_there_stays() {
     check("A=\n", "");
     check("A=''\n", "");
     check("A=b c\n", "b c");
+    check("A=b c # d\n", "b c");
     check("A=\"it's\"\n", "it's");
 }
 

@@ -78,3 +78,49 @@ impl From<folder::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_it_is_about() {
+        let check = |error: Error, expect: &str| assert_eq!(error.to_string(), expect);
+        let path = || PathBuf::from("/p");
+        let name = || "no\ngroup".to_owned();
+        check(Error::NotRoot, "only root can set up what all users share");
+        check(Error::NoGroup { name: name() }, "no such group: no\\ngroup");
+        check(
+            Error::NotMember { name: name() },
+            "you are not in the group no\\ngroup",
+        );
+        let why = "is no folder".to_owned();
+        check(Error::InTheWay { path: path(), why }, "/p is no folder");
+        let ports = [8080, 8081].map(|number| Port::new(number).unwrap());
+        check(
+            Error::StillReserved {
+                ports: ports.to_vec(),
+            },
+            "other users have reserved 8080, 8081",
+        );
+        let io = Error::Io {
+            action: "make",
+            path: path(),
+            source: io::ErrorKind::Other.into(),
+        };
+        check(io, "cannot make /p");
+    }
+
+    #[test]
+    fn what_is_no_folder_is_in_the_way() {
+        let error = |kind: io::ErrorKind| folder::Error::Io {
+            action: "open",
+            path: "/p".into(),
+            source: kind.into(),
+        };
+        let in_the_way = Error::from(error(io::ErrorKind::NotADirectory));
+        assert_eq!(in_the_way.to_string(), "/p is no folder");
+        let other = Error::from(error(io::ErrorKind::PermissionDenied));
+        assert!(matches!(other, Error::Registry(_)), "{other:?}");
+    }
+}

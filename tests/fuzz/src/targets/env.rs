@@ -272,7 +272,10 @@ fn is_closed(file: &[u8]) -> bool {
     let is_closed = |line: &str| {
         let is_even = |quote| line.matches(quote).count() % 2 == 0;
         let key = line.split('=').next().unwrap_or(line);
-        let is_odd = line.contains(['\\', '\r']) || key.contains(['\'', '"', '`']);
+        // To python-dotenv all that Python calls a space is one, such as U+001F.
+        let is_strange = |one: char| one.is_control() || (one.is_whitespace() && one != ' ');
+        let is_odd = line.contains(is_strange) || line.contains('\\');
+        let is_odd = is_odd || key.contains(['\'', '"', '`']);
         !is_odd && ['\'', '"', '`'].into_iter().all(is_even)
     };
     let text = String::from_utf8_lossy(file);

@@ -171,4 +171,30 @@ mod tests {
         check(Layout::Columns, Some(10), list);
         check(Layout::List, None, list);
     }
+
+    #[test]
+    fn nothing_is_wider_than_its_terminal() {
+        let row = [
+            "8888",
+            "tcp",
+            "127.0.0.1",
+            "held",
+            "a quite long label of somebody's, and more",
+        ]
+        .into_iter()
+        .chain(["4712", "5s", "in 23h59m"])
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+        let check = |width: usize, in_columns: bool, is_whole: bool| {
+            let rows = std::slice::from_ref(&row);
+            let text = plain(&within(&COLUMNS, rows, Layout::Columns, Some(width)));
+            assert_eq!(text.starts_with("PORT  PROTO"), in_columns, "{text}");
+            assert_eq!(text.contains("and more"), is_whole, "{text}");
+            let widest = text.lines().map(UnicodeWidthStr::width).max();
+            assert!(!in_columns || widest <= Some(width), "{text}");
+        };
+        check(40, false, true);
+        check(80, true, false);
+        check(200, true, true);
+    }
 }

@@ -115,3 +115,58 @@ impl fmt::Display for InPlaceReason {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_names_its_file() {
+        let check = |error: DurableError, expect: &str| assert_eq!(error.to_string(), expect);
+        let path = || PathBuf::from("/p/f");
+        let source = || io::ErrorKind::Other.into();
+        let in_place = |why| DurableError::InPlaceOnly {
+            path: path(),
+            why,
+            source: None,
+        };
+        check(
+            DurableError::Loop { path: path() },
+            "/p/f is a loop of links",
+        );
+        check(
+            DurableError::MissingFolder { path: path() },
+            "no such folder: /p/f",
+        );
+        check(
+            DurableError::Changed { path: path() },
+            "/p/f was changed by another program meanwhile",
+        );
+        let torn = DurableError::Torn {
+            path: path(),
+            source: source(),
+        };
+        check(
+            torn,
+            "/p/f was written only in part and could not be put back",
+        );
+        let failed = DurableError::Io {
+            action: "read",
+            path: path(),
+            source: source(),
+        };
+        check(failed, "cannot read /p/f");
+        for (why, expect) in [
+            (
+                InPlaceReason::HardLinks,
+                "it has several names (hard links)",
+            ),
+            (InPlaceReason::MountPoint, "it is a mount point"),
+            (InPlaceReason::Owner, "it would change its owner"),
+            (InPlaceReason::Folder, "no file can be made beside it"),
+        ] {
+            let expect = format!("/p/f can only be written in place: {expect}");
+            check(in_place(why), &expect);
+        }
+    }
+}
