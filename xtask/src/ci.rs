@@ -34,7 +34,7 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         ("torture", || torture::run(&Torture::quick())),
     ];
     for (name, step) in steps {
-        if skip_test && matches!(name, "test" | "instructions" | "torture") {
+        if skip_test && matches!(name, "test" | "torture") {
             continue;
         }
         eprintln!("ci: {name}");
