@@ -80,9 +80,8 @@ fn variables(shown: &str) -> BTreeMap<String, String> {
             .strip_prefix("export ")
             .unwrap_or(line)
             .split_once('=')?;
-        // A file for each build, which all of its processes add to: there are tens of thousands.
-        let value = value.trim_matches(['\'', '"']).replace("%p-", "");
-        Some((name.to_owned(), value))
+        let value = value.trim_matches(['\'', '"']);
+        Some((name.to_owned(), value.to_owned()))
     };
     shown.lines().filter_map(pair).collect()
 }
@@ -164,13 +163,8 @@ mod tests {
 
     #[test]
     fn variables_are_read_with_and_without_quotes() {
-        let shown = "RUSTFLAGS='-C instrument-coverage'\nexport A=\"b=c\"\nno variable\n\
-                     LLVM_PROFILE_FILE='/t/x-%p-%2m.profraw'\n";
-        let expect = [
-            ("A", "b=c"),
-            ("LLVM_PROFILE_FILE", "/t/x-%2m.profraw"),
-            ("RUSTFLAGS", "-C instrument-coverage"),
-        ];
+        let shown = "RUSTFLAGS='-C instrument-coverage'\nexport A=\"b=c\"\nno variable\n";
+        let expect = [("A", "b=c"), ("RUSTFLAGS", "-C instrument-coverage")];
         let expect = expect.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(variables(shown), BTreeMap::from(expect));
     }

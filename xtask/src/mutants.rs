@@ -54,9 +54,10 @@ pub(crate) fn run(files: &[String], shard: Option<&str>) -> Outcome {
         [] => FILES.iter().for_each(|file| add(&mut mutants, file)),
         _ => files.iter().for_each(|file| add(&mut mutants, file)),
     }
-    // Such that a part is a sample of all.
-    mutants.arg("--sharding=round-robin");
-    mutants.args(shard.map(|shard| format!("--shard={shard}")));
+    if let Some(shard) = shard {
+        // Such that a part is a sample of all.
+        mutants.args(["--sharding=round-robin", "--shard", shard]);
+    }
     // Examples in the documentation and the debugger's tables only take time.
     mutants.env("CARGO_PROFILE_DEV_DEBUG", "0");
     mutants.args(["--", "--lib", "--tests"]);

@@ -143,6 +143,11 @@ mod tests {
             "{ports@1:2={web@1:8={preferred@2:1=8080@2:13 range@3:1=[1@3:10 2@3:13]@3:9 hold@4:1=true@4:8 x@5:1=?@5:5}} outputs@6:3=[{path@7:1=\"é\"@7:8 map@8:1={/a@8:5=\"b\"@8:12}}]@6:1}",
         );
         check(
+            Form::Toml,
+            "\u{feff}a = ['é', 2]\nc.b = 3\n",
+            "{a@1:1=[\"é\"@1:6 2@1:11]@1:5 c@2:1={b@2:3=3@2:7}}",
+        );
+        check(
             Form::Yaml,
             "ports:\n  web:\n    preferred: 8080\n    range: [1, 2]\n    hold: true\n    x: null\noutputs:\n- path: é\n",
             "{ports@1:1={web@2:3={preferred@3:5=8080@3:16 range@4:5=[1@4:13 2@4:16]@4:12 hold@5:5=true@5:11 x@6:5=?@6:8}} outputs@7:1=[{path@8:3=\"é\"@8:9}]@8:3}",

@@ -1,5 +1,8 @@
 //! TOML as a tree with places. Never edits it.
 
+use std::cell::Cell;
+use std::iter;
+
 use toml_edit::{Document, Item, Key as TomlKey, TableLike, Value as TomlValue};
 
 use super::{Error, Key, Node, Value, empty};
@@ -7,10 +10,7 @@ use crate::Position;
 
 pub(super) fn parse(text: &str) -> Result<Node, Error> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let source = Source {
-        text,
-        shift: text.len() - body.len(),
-    };
+    let source = Source::new(body);
     let document = Document::parse(body).map_err(|error| Error {
         at: source.place(error.span().map_or(body.len(), |span| span.start)),
         what: error.message().lines().collect::<Vec<_>>().join(", "),
@@ -21,15 +21,38 @@ pub(super) fn parse(text: &str) -> Result<Node, Error> {
     })
 }
 
+/// A text whose places are asked for over and over: none is counted from its beginning.
 struct Source<'t> {
     text: &'t str,
-    /// How many bytes there are before what was parsed.
-    shift: usize,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// The last offset that was asked for, and how many characters its line has before it.
+    last: Cell<(usize, usize)>,
 }
 
-impl Source<'_> {
+impl<'t> Source<'t> {
+    fn new(text: &'t str) -> Source<'t> {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Source {
+            text,
+            lines: iter::once(0).chain(ends).collect(),
+            last: Cell::new((0, 0)),
+        }
+    }
+
     fn place(&self, offset: usize) -> Position {
-        Position::of(self.text.as_bytes(), offset + self.shift)
+        let line = self.lines.partition_point(|&start| start <= offset);
+        let start = self.lines[line - 1];
+        let (last, columns) = self.last.get();
+        let (from, before) = match (start..=offset).contains(&last) {
+            true => (last, columns),
+            false => (start, 0),
+        };
+        let behind = self.text.get(from..offset).unwrap_or_default();
+        let columns = before + behind.chars().count();
+        self.last.set((offset, columns));
+        let column = columns + 1;
+        Position { line, column }
     }
 
     fn map(&self, table: &dyn TableLike) -> Value {

@@ -93,13 +93,13 @@ fn check(input: &[u8]) {
     let said = fuzzing::project(bytes, file, profile);
     if let Err((Some(at), what)) = &said {
         check_message(what);
-        check_place(*at, bytes);
+        Extent::of(bytes).check(*at);
     }
     let Ok(tree) = Node::parse(bytes, form) else {
         assert!(said.is_err(), "a file that can't be read says something");
         return;
     };
-    check_places(&tree, bytes);
+    Extent::of(bytes).check_all(&tree);
     let json = json(&tree);
     let again = Node::parse(json.as_bytes(), Form::Yaml);
     let again = again.unwrap_or_else(|error| panic!("{json}: {error}"));
@@ -119,31 +119,44 @@ fn check(input: &[u8]) {
     }
 }
 
-/// Checks that a place is one of the file, or right behind a line or the last of them. What ends a
-/// line in YAML and does not elsewhere may be one.
-fn check_place(at: Position, bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    let lines: Vec<&str> = text.split(['\n', '\r']).collect();
-    let longest = text.split('\n').map(|line| line.chars().count()).max();
-    assert!(
-        (1..=lines.len() + 1).contains(&at.line),
-        "there is no line {at}"
-    );
-    let columns = 1..=longest.unwrap_or(0) + 1;
-    assert!(columns.contains(&at.column), "there is no column {at}");
+/// How much there is of a file.
+struct Extent {
+    lines: usize,
+    /// The characters of the longest line.
+    columns: usize,
 }
 
-fn check_places(node: &Node, bytes: &[u8]) {
-    check_place(node.at, bytes);
-    match &node.value {
-        Value::List(items) => items.iter().for_each(|item| check_places(item, bytes)),
-        Value::Map(members) => {
-            for (key, item) in members {
-                check_place(key.at, bytes);
-                check_places(item, bytes);
-            }
+impl Extent {
+    fn of(bytes: &[u8]) -> Extent {
+        let text = String::from_utf8_lossy(bytes);
+        let columns = text.split('\n').map(|line| line.chars().count()).max();
+        Extent {
+            // What ends a line in YAML, and does not elsewhere, may do so.
+            lines: text.split(['\n', '\r']).count(),
+            columns: columns.unwrap_or(0),
         }
-        _ => {}
+    }
+
+    /// Checks that a place is one of the file, or right behind a line or the last of them.
+    fn check(&self, at: Position) {
+        let is_line = (1..=self.lines + 1).contains(&at.line);
+        assert!(is_line, "there is no line {at}");
+        let is_column = (1..=self.columns + 1).contains(&at.column);
+        assert!(is_column, "there is no column {at}");
+    }
+
+    fn check_all(&self, node: &Node) {
+        self.check(node.at);
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| self.check_all(item)),
+            Value::Map(members) => {
+                for (key, item) in members {
+                    self.check(key.at);
+                    self.check_all(item);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
