@@ -52,6 +52,7 @@ pub use active::{fail, pass};
 
 #[cfg(feature = "failpoints")]
 mod active {
+    use std::collections::BTreeMap;
     use std::io::{self, Write};
     use std::path::PathBuf;
     use std::sync::{Mutex, OnceLock, PoisonError};
@@ -139,10 +140,11 @@ mod active {
 
     /// How often this process has come to the place, this time included.
     fn count(name: &'static str) -> usize {
-        static SEEN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+        static SEEN: Mutex<BTreeMap<&str, usize>> = Mutex::new(BTreeMap::new());
         let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.push(name);
-        seen.iter().filter(|seen| **seen == name).count()
+        let times = seen.entry(name).or_default();
+        *times += 1;
+        *times
     }
 
     fn signal(signal: Signal) {
