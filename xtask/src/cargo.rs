@@ -20,8 +20,14 @@ pub(crate) const PROGRAM: Binary = Binary {
     name: "portkeeper",
 };
 
-/// How the compiler is told to link the program statically. A panic aborts: nobody unwinds.
-pub(crate) const STATIC: [&str; 2] = ["-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"];
+/// How the compiler is told to link the program statically. A panic aborts: nobody unwinds. Random numbers
+/// come from the system call: without a C library to ask for it they would come from `/dev/urandom`, which
+/// a bare root does not have.
+pub(crate) const STATIC: [&str; 3] = [
+    "-Ctarget-feature=+crt-static",
+    "-Cforce-unwind-tables=no",
+    "--cfg=getrandom_backend=\"linux_getrandom\"",
+];
 
 /// The cargo that started this process, else the one on `PATH`.
 pub(crate) fn command(args: &[&str]) -> Command {

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use crate::docs::{self, Docs};
 use crate::instructions::{self, Then};
 use crate::torture::{self, Torture};
-use crate::{Outcome, api, cargo, failpoints, oldest, python, test, tidy};
+use crate::{Outcome, api, cargo, failpoints, features, oldest, packages, python, test, tidy};
 
 /// A check: its name and how to run it.
 type Step = (&'static str, fn() -> Outcome);
 
 /// Runs all checks, last those that run the program unless `skip_test`.
 pub(crate) fn run(skip_test: bool) -> Outcome {
-    let steps: [Step; 13] = [
+    let steps: [Step; 15] = [
         ("fmt", || component("fmt", &["--all", "--check"])),
         ("clippy", || {
             component(
@@ -26,9 +26,11 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         ("spelling", spelling),
         ("deny", deny),
         ("oldest toolchain", oldest::check),
+        ("features", features::check),
         ("api", || api::run(api::Then::Compare)),
         ("docs", || docs::run(&Docs::checked())),
         ("failpoints", failpoints::check),
+        ("packages", packages::check),
         ("test", || test::run(&[], &[])),
         ("instructions", || instructions::run(Then::Compare)),
         ("torture", || torture::run(&Torture::quick())),

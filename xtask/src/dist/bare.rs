@@ -80,14 +80,20 @@ impl Root {
         .into())
     }
 
-    /// Makes it a root with nothing in it, and finds out whether that can be entered.
+    /// Makes it a root with nothing in it but `/dev/null`, which every process may count on (hier(7)), and
+    /// finds out whether that can be entered.
     fn is_entered(&self) -> Result<(), String> {
         let make = || -> io::Result<()> {
             empty(&self.0)?;
-            for folder in ["proc", "root", "tmp"] {
+            for folder in ["dev", "proc", "root", "tmp"] {
                 fs::create_dir(self.0.join(folder))?;
             }
-            Ok(())
+            let mut mknod = Command::new("mknod");
+            let null = mknod.arg("--mode=666").arg(self.0.join("dev/null"));
+            if null.args(["c", "1", "3"]).status()?.success() {
+                return Ok(());
+            }
+            Err(io::Error::other("mknod makes no /dev/null"))
         };
         make().map_err(|error| error.to_string())?;
         match self.command("/nothing").output() {
@@ -126,7 +132,7 @@ impl Root {
     }
 }
 
-/// The program does its job with nothing but itself, `/proc` and a folder for temporary files.
+/// The program does its job with nothing but itself, `/proc`, `/dev/null` and a folder for temporary files.
 fn try_archive(root: &Root, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let archive = root.0.with_file_name(name);
     fs::write(&archive, bytes)?;

@@ -19,7 +19,7 @@ pub(crate) use order::of as order;
 
 use crate::difference::difference;
 use crate::dist::Dist;
-use crate::{Outcome, cargo, ci, dist, features, packages};
+use crate::{Outcome, cargo, ci, dist};
 
 /// What to release.
 #[derive(Args, Debug)]
@@ -78,8 +78,6 @@ pub(crate) fn run(asked: &Release) -> Outcome {
     }
     for (name, check) in [
         ("ci", (|| ci::run(false)) as fn() -> Outcome),
-        ("features", features::check),
-        ("packages", packages::check),
         ("dist", || dist::run(&Dist::checked())),
     ] {
         eprintln!("release: {name}");
