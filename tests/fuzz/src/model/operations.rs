@@ -164,6 +164,10 @@ impl Proto {
     }
 }
 
+/// Beside so many entries a search takes most at their word, and goes on where one has ended that it
+/// has not looked into: which port it finds is not for the model to say.
+const MANY: usize = 8;
+
 impl Model {
     /// What may happen next.
     pub fn operations(&self, mode: Mode) -> BoxedStrategy<Op> {
@@ -232,6 +236,10 @@ impl Model {
             Op::Serve(port) => !self.is_bound(*port, Protocol::Tcp),
             Op::Close(port) => self.servers.contains(port),
             Op::Damage(port) => self.broken.is_none() && self.is_sound(*port, mode),
+            Op::Reserve(_) => {
+                let has_ended = self.entries.iter().any(|entry| !self.is_alive(entry));
+                !has_ended || self.entries.len() + self.damaged.len() < MANY
+            }
             _ => true,
         }
     }
