@@ -136,6 +136,25 @@ fn what_comes_and_goes_is_seen() {
     assert_eq!(screen.end().code, Some(0));
 }
 
+/// Signals that come at once are all obeyed, whichever is looked at first.
+#[test]
+fn none_of_several_signals_is_lost() {
+    if !has("setsid") {
+        return skipped("a terminal of its own: no setsid");
+    }
+    let env = TestEnv::new();
+    let mut screen = env.start_on_screen("status --watch", 24, 80);
+    screen.until("there", |it| it.has("0 reservations"));
+    let pid = screen.pid();
+    signal(pid, Signal::STOP);
+    eventually(LIMIT, "it has stopped", || state(pid) == Some('T'));
+    for number in [Signal::WINCH, Signal::TERM, Signal::CONT] {
+        signal(pid, number);
+    }
+    assert_eq!(screen.end().code, Some(0));
+    assert_given_back(&screen);
+}
+
 /// Labels and names of programs are others': nothing of them moves a cursor.
 #[test]
 fn nothing_that_a_terminal_obeys_comes_through() {

@@ -34,6 +34,8 @@ pub enum Event {
 pub struct Watch<'k> {
     keeper: &'k PortKeeper,
     signals: Option<Signals>,
+    /// Signals that have come and nobody has been told of.
+    came: Vec<i32>,
     /// What the registry was like at the last look. None: it is not there, or can't be seen.
     stamp: Option<Stamp>,
     looked: Instant,
@@ -51,6 +53,7 @@ impl PortKeeper {
         let caught = (!signals.is_empty()).then(|| Signals::new(signals));
         Ok(Watch {
             signals: caught.transpose().map_err(Error::io("catch signals"))?,
+            came: Vec::new(),
             stamp: self.registry.stamp().ok().flatten(),
             keeper: self,
             looked: Instant::now(),
@@ -85,7 +88,9 @@ impl Watch<'_> {
         other: Option<BorrowedFd<'_>>,
         limit: Duration,
     ) -> Result<Option<Event>, Error> {
-        if let Some(signal) = self.signals.as_mut().and_then(|it| it.pending().pop()) {
+        self.came
+            .extend(self.signals.iter_mut().flat_map(Signals::pending));
+        if let Some(signal) = self.came.pop() {
             return Ok(Some(Event::Signal(signal)));
         }
         let signals = self.signals.as_ref().map(AsFd::as_fd);
