@@ -12,11 +12,11 @@ use crate::{cargo, dist};
 /// What is typed.
 const SCRIPT: [&str; 7] = [
     "portkeeper reserve --preferred 8888 --hold --owner shop --format port",
-    "portkeeper reserve --preferred 8888 --write-env API_PORT --owner api --format port",
+    "portkeeper reserve --range 8888 8988 --write-env API_PORT --owner api --format port",
     "cat .env",
     "portkeeper status --format text",
     "portkeeper take 8888 -- sh -c 'echo \"serving on $PORT, and it was never free\"'",
-    "portkeeper run -- sh -c 'echo \"or on any port: $PORT\"'",
+    "portkeeper run --range 9000 9100 -- sh -c 'echo \"or from the start: $PORT\"'",
     "portkeeper release --owner api --format text",
 ];
 
