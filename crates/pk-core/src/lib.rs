@@ -35,6 +35,8 @@ pub mod fuzzing;
 pub mod handoff;
 pub mod hold;
 pub mod host;
+#[cfg(test)]
+mod lone;
 pub mod machine;
 pub mod port;
 pub mod probe;

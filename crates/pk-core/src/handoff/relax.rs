@@ -25,22 +25,15 @@ impl Hold {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Coverage, Hold, Host, Origin, PortRange, Protocol, Walk};
+    use crate::{Coverage, Hold, Host, Origin, Protocol, lone};
     use std::net::TcpListener;
 
     #[test]
     fn a_server_comes_in_while_it_is_relaxed() {
         let _no_process_starts = crate::PROCESSES.read();
         for coverage in [Coverage::Host, Coverage::Everywhere] {
-            let mut walk = Walk::new(Protocol::Tcp);
-            let hold = PortRange::DEFAULT
-                .ports_from(std::process::id().wrapping_mul(31))
-                .filter(|port| walk.claim(*port).is_ok())
-                .find_map(|port| {
-                    let (host, origin) = (Host::default(), Origin::Range);
-                    Hold::acquire(host, port, Protocol::Tcp, coverage, origin).ok()
-                })
-                .unwrap();
+            let (host, origin) = (Host::default(), Origin::Range);
+            let hold = Hold::acquire(host, lone::port(), Protocol::Tcp, coverage, origin).unwrap();
             let address = ("127.0.0.1", hold.port().number());
             let refused = || assert!(TcpListener::bind(address).is_err(), "{coverage:?}");
             refused();

@@ -4,31 +4,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use super::*;
-use crate::{PortRange, Walk};
+use crate::lone;
 
 const TCP: Protocol = Protocol::Tcp;
 
-/// A port that is free at this moment. Tests of other processes may be at it as well, so whoever
-/// uses it tries again with another when it is gone.
-fn some_port(salt: u32) -> Port {
-    let mut walk = Walk::new(TCP);
-    let from = std::process::id()
-        .wrapping_mul(131)
-        .wrapping_add(salt.wrapping_mul(977));
-    let free = PortRange::DEFAULT
-        .ports_from(from)
-        .find(|&port| walk.claim(port).is_ok());
-    free.expect("some port of ten thousand is free")
-}
-
-fn hold(host: &str, coverage: Coverage, salt: u32) -> Hold {
+fn hold(host: &str, coverage: Coverage) -> Hold {
     let host: Host = host.parse().unwrap();
-    (0..100)
-        .find_map(|turn| {
-            let port = some_port(salt + 100 * turn);
-            Hold::acquire(host, port, TCP, coverage, Origin::Range).ok()
-        })
-        .expect("one of a hundred free ports can be held")
+    Hold::acquire(host, lone::port(), TCP, coverage, Origin::Range).unwrap()
 }
 
 /// Binds as servers do: with `SO_REUSEADDR`, and listens.
@@ -53,12 +35,9 @@ fn challenge(port: Port, expect: io::ErrorKind) {
 #[test]
 fn nobody_else_binds_a_held_port_and_clients_are_refused() {
     let _no_process_starts = crate::PROCESSES.read();
-    for (salt, host) in ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"]
-        .iter()
-        .enumerate()
-    {
+    for host in ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"] {
         for coverage in [Coverage::Host, Coverage::Everywhere] {
-            let hold = hold(host, coverage, salt as u32);
+            let hold = hold(host, coverage);
             let port = hold.port();
             challenge(port, io::ErrorKind::AddrInUse);
             let client = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port.number())));
@@ -79,8 +58,8 @@ fn nobody_else_binds_a_held_port_and_clients_are_refused() {
 #[test]
 fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
     let _no_process_starts = crate::PROCESSES.read();
-    for (salt, host) in ["127.0.0.1", "::1", "0.0.0.0"].iter().enumerate() {
-        let mut hold = hold(host, Coverage::Host, 40 + salt as u32);
+    for host in ["127.0.0.1", "::1", "0.0.0.0"] {
+        let mut hold = hold(host, Coverage::Host);
         let expect = SocketAddr::new(host.parse().unwrap(), hold.port().number());
         let listener = hold.listener().unwrap();
         assert_eq!(listener.local_addr().unwrap(), expect);
@@ -95,11 +74,8 @@ fn a_held_socket_becomes_a_listener_of_exactly_its_address() {
 #[test]
 fn a_hold_of_everything_gives_a_listener_of_exactly_the_address() {
     let _no_process_starts = crate::PROCESSES.read();
-    for (salt, host) in ["127.0.0.1", "::1", "0.0.0.0", "::", "127.0.0.3"]
-        .iter()
-        .enumerate()
-    {
-        let mut hold = hold(host, Coverage::Everywhere, 50 + salt as u32);
+    for host in ["127.0.0.1", "::1", "0.0.0.0", "::", "127.0.0.3"] {
+        let mut hold = hold(host, Coverage::Everywhere);
         let expect = SocketAddr::new(host.parse().unwrap(), hold.port().number());
         for listener in [hold.listener(), hold.into_listener()] {
             let listener = listener.unwrap();
@@ -127,8 +103,8 @@ fn leave_time_wait(port: Port) {
 #[test]
 fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_number() {
     let _no_process_starts = crate::PROCESSES.read();
-    for (salt, coverage) in [(60, Coverage::Host), (61, Coverage::Everywhere)] {
-        let port = some_port(salt);
+    for coverage in [Coverage::Host, Coverage::Everywhere] {
+        let port = lone::port();
         leave_time_wait(port);
         let host = Host::default();
         let searched = Hold::acquire(host, port, TCP, coverage, Origin::Range);
@@ -144,7 +120,7 @@ fn what_a_dead_server_left_is_in_nobodys_way_when_the_port_is_asked_for_by_numbe
 #[test]
 fn a_server_about_to_start_is_no_leftover() {
     let _no_process_starts = crate::PROCESSES.read();
-    let port = some_port(70);
+    let port = lone::port();
     let starting = probe::open(Transport::Tcp, Host::default().address(), Stack::Single).unwrap();
     starting.set_reuse_address(true).unwrap();
     probe::bind(&starting, Host::default().address(), port).unwrap();
@@ -164,7 +140,7 @@ fn a_server_about_to_start_is_no_leftover() {
 #[test]
 fn a_port_used_elsewhere_is_held_on_the_hosts_addresses_when_asked_for_by_number() {
     let _no_process_starts = crate::PROCESSES.read();
-    let port = some_port(80);
+    let port = lone::port();
     let Ok(_elsewhere) = serve("127.0.0.9", port) else {
         println!("skipped: no 127.0.0.9 here");
         return;
@@ -193,6 +169,6 @@ fn an_address_of_another_machine_is_refused() {
     let _no_process_starts = crate::PROCESSES.read();
     // TEST-NET-1, RFC 5737: nobody has it.
     let host: Host = "192.0.2.1".parse().unwrap();
-    let taken = Hold::acquire(host, some_port(90), TCP, Coverage::Host, Origin::Number);
+    let taken = Hold::acquire(host, lone::port(), TCP, Coverage::Host, Origin::Number);
     assert!(matches!(taken, Err(Error::NotLocal { .. })), "{taken:?}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Type};
 
 use crate::hold::{Coverage, Hold};
-use crate::{Error, Host, Origin, Port, PortRange, Protocol, Walk};
+use crate::{Error, Host, Origin, Port, Protocol, lone};
 
 const ADDRESSES: [&str; 5] = ["127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"];
 
@@ -25,17 +25,7 @@ fn hosts<const N: usize>(hosts: [&'static str; N]) -> impl Iterator<Item = &'sta
 
 fn hold(host: &str, protocol: Protocol, coverage: Coverage) -> Hold {
     let host: Host = host.parse().unwrap();
-    let mut walk = Walk::new(protocol);
-    let from = std::process::id().wrapping_mul(353);
-    let take = |port| {
-        let claim = walk.claim(port).ok()?;
-        drop(claim);
-        Hold::acquire(host, port, protocol, coverage, Origin::Range).ok()
-    };
-    PortRange::DEFAULT
-        .ports_from(from)
-        .find_map(take)
-        .expect("some port of ten thousand is free")
+    Hold::acquire(host, lone::port(), protocol, coverage, Origin::Range).unwrap()
 }
 
 /// Binds with every option that could let it in, and with none.
@@ -107,11 +97,7 @@ fn tcp_servers_are_not_kept_out_of_a_udp_port_and_of_one_held_for_both_they_are(
     let _no_process_starts = crate::PROCESSES.read();
     for coverage in [Coverage::Host, Coverage::Everywhere] {
         let udp = hold("127.0.0.1", Protocol::Udp, coverage);
-        // Unless a test of another process is at it.
-        if let Ok(claim) = Walk::new(Protocol::Tcp).claim(udp.port()) {
-            drop(claim);
-            TcpListener::bind(("127.0.0.1", udp.port().number())).unwrap();
-        }
+        TcpListener::bind(("127.0.0.1", udp.port().number())).unwrap();
         let both = hold("127.0.0.1", Protocol::Both, coverage);
         assert_eq!(both.protocol(), Protocol::Both);
         is_kept_out(both.port());
