@@ -53,20 +53,28 @@ impl Host {
     /// take the whole of IPv4, those of :: everything.
     #[must_use]
     pub fn addresses(self) -> Vec<IpAddr> {
+        let [own, other] = self.both();
+        match own == other {
+            true => vec![own],
+            false => vec![own, other],
+        }
+    }
+
+    /// The same without an allocation: where there is one address, twice.
+    fn both(self) -> [IpAddr; 2] {
         match self.address() {
-            LOOPBACK_6 => vec![LOOPBACK_6, LOOPBACK_4],
-            _ if self.is_localhost() => vec![LOOPBACK_4, LOOPBACK_6],
-            address => vec![address],
+            LOOPBACK_4 => [LOOPBACK_4, LOOPBACK_6],
+            LOOPBACK_6 => [LOOPBACK_6, LOOPBACK_4],
+            address => [address; 2],
         }
     }
 
     /// Whether two servers, one for each of these hosts, may get in each other's way on one port.
     #[must_use]
     pub fn overlaps(self, other: Host) -> bool {
-        let others = other.addresses();
-        self.addresses()
-            .iter()
-            .any(|a| others.iter().any(|b| covers(*a, *b) || covers(*b, *a)))
+        let others = other.both();
+        let meets = |a: IpAddr| others.iter().any(|&b| covers(a, b) || covers(b, a));
+        self.both().into_iter().any(meets)
     }
 }
 

@@ -40,8 +40,6 @@ use crate::sys::locks;
 
 mod queued;
 
-use queued::Queued;
-
 /// How long to wait for a lock that somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -264,7 +262,7 @@ impl<'f> LockFile<'f> {
             }
             debug!(path = %self.path.display(), "waiting for the lock");
             failpoint!("lock.wait");
-            let queued = Queued::wait(lock, deadline)
+            let _held = queued::wait(lock, deadline)
                 .map_err(|error| self.failed("lock", error))?
                 .ok_or_else(|| self.timeout(&stat))?;
             let locked = Locked {
@@ -274,11 +272,8 @@ impl<'f> LockFile<'f> {
             };
             if self.leads_to(&locked)? {
                 failpoint!("lock.waited");
-                let value = work(&locked);
-                queued.unlock();
-                return Ok(value);
+                return Ok(work(&locked));
             }
-            queued.unlock();
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) use quota::QUOTA;
 const OWN: usize = 0;
 
 /// About how many of the entries in its way a search looks into.
-const LOOKS: u64 = 4;
+const LOOKS: u64 = 2;
 
 /// A change of a registry that is being put together.
 #[derive(Debug)]
@@ -185,7 +185,8 @@ impl<'t> Transaction<'t> {
         }
         let first = self.by_port.partition_point(|&(other, _)| other < port);
         let rest = &self.by_port[first..];
-        first..first + rest.partition_point(|&(other, _)| other == port)
+        // Mostly none, and seldom more than one.
+        first..first + rest.iter().take_while(|(other, _)| *other == port).count()
     }
 
     /// Whether there is an entry whose key overlaps what is asked for, or can't be read.
@@ -399,6 +400,9 @@ impl<'t> Transaction<'t> {
     pub(crate) fn finish(mut self) -> (Vec<Shard<'t>>, Vec<String>) {
         for shard in &mut self.shards {
             shard.document.generation = shard.document.generation.saturating_add(1);
+        }
+        if let [only] = &mut self.shards[..] {
+            only.document.entries.reserve(self.slots.len());
         }
         for slot in self.slots {
             self.shards[slot.shard].document.entries.extend(slot.entry);

@@ -8,12 +8,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use pk_fs::folder::Folder;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use tracing::debug;
@@ -225,17 +224,15 @@ fn slurp(file: &File, stat: &Stat, path: &Path, most: u64) -> Result<Vec<u8>, Er
     if length > most {
         return Err(Error::too_large(path.to_owned(), length, most));
     }
-    let mut bytes = vec![0; length as usize];
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], done as u64) {
+    let mut bytes = Vec::with_capacity(length as usize);
+    while bytes.len() < length as usize {
+        let at = bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(more) => done += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io("read", path.to_owned())(error)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::io("read", path.to_owned())(error.into())),
         }
     }
-    bytes.truncate(done);
     Ok(bytes)
 }
 
