@@ -72,6 +72,9 @@ impl Host {
     /// Whether two servers, one for each of these hosts, may get in each other's way on one port.
     #[must_use]
     pub fn overlaps(self, other: Host) -> bool {
+        if self == other {
+            return true;
+        }
         let others = other.both();
         let meets = |a: IpAddr| others.iter().any(|&b| covers(a, b) || covers(b, a));
         self.both().into_iter().any(meets)

@@ -55,8 +55,9 @@ pub(crate) struct Entry<'t> {
     pub(crate) key: Cow<'t, str>,
     /// What the key says, if it can be read.
     pub(crate) place: Option<EntryKey>,
-    /// The value, as JSON.
-    raw: Cow<'t, str>,
+    /// Key and value as they are written, and where in there the value begins.
+    line: Cow<'t, str>,
+    value_at: usize,
     /// Whether an earlier entry has the same key.
     again: bool,
 }
@@ -108,7 +109,7 @@ impl<'t> Document<'t> {
         read.map_err(|error| Unreadable::Corrupt(error.to_string()))?;
         let mut entries = found.entries.iter().flatten();
         let mut values = found.unknown.iter().map(|(_, value)| *value);
-        let is_too_deep = entries.any(|entry| is_deeper(&entry.raw, MOST_DEPTH - 2))
+        let is_too_deep = entries.any(|entry| is_deeper(entry.value(), MOST_DEPTH - 2))
             || values.any(|value| is_deeper(value.get(), MOST_DEPTH - 1))
             || found
                 .writer
@@ -132,11 +133,7 @@ impl<'t> Document<'t> {
 
     /// The bytes to be written.
     pub(crate) fn render(&self) -> Vec<u8> {
-        let size: usize = self
-            .entries
-            .iter()
-            .map(|it| it.key.len() + it.raw.len() + 8)
-            .sum();
+        let size: usize = self.entries.iter().map(|it| it.line.len() + 2).sum();
         let mut out = Vec::with_capacity(size + 512);
         out.extend_from_slice(b"{\"schema\":");
         json(&mut out, SCHEMA);
@@ -151,9 +148,7 @@ impl<'t> Document<'t> {
         out.extend_from_slice(b",\"entries\":{");
         for (at, entry) in self.entries.iter().enumerate() {
             out.extend_from_slice(if at == 0 { b"\n" } else { b",\n" });
-            entry.write_key(&mut out);
-            out.push(b':');
-            out.extend_from_slice(entry.raw.as_bytes());
+            out.extend_from_slice(entry.line.as_bytes());
         }
         out.push(b'}');
         for (key, value) in &self.unknown {
@@ -256,7 +251,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
                         });
                     }
                     let raw: &RawValue = map.next_value()?;
-                    list.push(Entry::borrowed(key, raw.get()));
+                    list.push(Entry::foreign(key, raw.get()));
                 }
                 Ok(Entries {
                     list,
@@ -269,11 +264,32 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 }
 
 impl<'t> Entry<'t> {
-    fn borrowed(key: Cow<'t, str>, raw: &'t str) -> Entry<'t> {
+    /// One that stands in a text as this program writes it.
+    fn written(key: &'t str, line: &'t str, place: Option<EntryKey>) -> Entry<'t> {
         Entry {
-            place: EntryKey::parse(&key),
+            place,
+            key: Cow::Borrowed(key),
+            line: Cow::Borrowed(line),
+            // Two quotes and a colon.
+            value_at: key.len() + 3,
+            again: false,
+        }
+    }
+
+    /// One that stands in any text.
+    fn foreign(key: Cow<'t, str>, value: &'t str) -> Entry<'t> {
+        let place = EntryKey::parse(&key);
+        let mut line = Vec::with_capacity(key.len() + value.len() + 3);
+        json(&mut line, &*key);
+        line.push(b':');
+        let value_at = line.len();
+        line.extend_from_slice(value.as_bytes());
+        let line = String::from_utf8(line).expect("JSON is UTF-8");
+        Entry {
+            place,
             key,
-            raw: Cow::Borrowed(raw),
+            line: Cow::Owned(line),
+            value_at,
             again: false,
         }
     }
@@ -303,13 +319,24 @@ fn mark_repeated(entries: &mut [Entry<'_>]) {
 impl Entry<'_> {
     pub(crate) fn new(reservation: &Reservation) -> Entry<'static> {
         let place = EntryKey::of(reservation);
-        let raw = serde_json::to_string(&Record::of(reservation));
+        let key = place.to_string();
+        // What can be read as a place has no character that must be escaped.
+        let mut line = format!("\"{key}\":").into_bytes();
+        let value_at = line.len();
+        json(&mut line, &Record::of(reservation));
+        let line = String::from_utf8(line).expect("JSON is UTF-8");
         Entry {
-            key: Cow::Owned(place.to_string()),
+            key: Cow::Owned(key),
             place: Some(place),
-            raw: Cow::Owned(raw.expect("strings and our own structs can be written to memory")),
+            line: Cow::Owned(line),
+            value_at,
             again: false,
         }
+    }
+
+    /// The value, as JSON.
+    fn value(&self) -> &str {
+        &self.line[self.value_at..]
     }
 
     /// The entry, typed.
@@ -321,7 +348,7 @@ impl Entry<'_> {
             return Err("its key stands twice in the file".into());
         }
         let record: Record<'_> =
-            serde_json::from_str(&self.raw).map_err(|error| printable(&error.to_string()))?;
+            serde_json::from_str(self.value()).map_err(|error| printable(&error.to_string()))?;
         let reservation = record.into_reservation()?;
         match self.place {
             Some(place) if place == EntryKey::of(&reservation) => Ok(reservation),
@@ -329,21 +356,11 @@ impl Entry<'_> {
         }
     }
 
-    fn write_key(&self, out: &mut Vec<u8>) {
-        if self.place.is_none() {
-            return json(out, &*self.key);
-        }
-        // What can be read has no character that must be escaped.
-        out.push(b'"');
-        out.extend_from_slice(self.key.as_bytes());
-        out.push(b'"');
-    }
-
     /// Whether it could have a field with this text, which consists of letters, digits and `-_./`
     /// alone: cheap, and never wrong when it says no.
     pub(crate) fn may_have(&self, text: &str) -> bool {
         // Such a text need not be escaped; whoever did it all the same wrote a `\`.
-        self.raw.contains(text) || self.raw.contains('\\')
+        self.value().contains(text) || self.value().contains('\\')
     }
 
     /// The port that it is about, if that much can be read: a damaged entry takes its port as well.
@@ -352,7 +369,7 @@ impl Entry<'_> {
         struct Only {
             port: u16,
         }
-        let field = || serde_json::from_str::<Only>(&self.raw).ok();
+        let field = || serde_json::from_str::<Only>(self.value()).ok();
         self.place
             .map(|place| place.port)
             .or_else(|| field().and_then(|only| Port::new(only.port)))

@@ -1,7 +1,6 @@
 //! Where the entries stood in a text that was read before: most of the next one is the same, and
 //! need not be read again. Never trusted beyond the first byte that differs.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Entry, EntryKey};
@@ -16,11 +15,11 @@ pub(crate) struct Known {
     spans: Vec<Span>,
 }
 
-/// Where an entry is in these bytes, and what its key says.
+/// Where an entry is in these bytes, how long its key is, and what that says.
 #[derive(Debug)]
 struct Span {
-    key: Range<usize>,
-    raw: Range<usize>,
+    line: Range<usize>,
+    key: usize,
     place: Option<EntryKey>,
 }
 
@@ -31,15 +30,14 @@ impl Known {
     /// The entries with which `text` begins as the one before did, and where they end.
     pub(super) fn begin<'t>(&self, text: &'t str) -> (Vec<Entry<'t>>, usize) {
         let same = common(text.as_bytes(), &self.bytes);
-        let count = self.spans.partition_point(|span| span.raw.end <= same);
-        let entry = |span: &Span| Entry {
-            key: Cow::Borrowed(&text[span.key.clone()]),
-            place: span.place,
-            raw: Cow::Borrowed(&text[span.raw.clone()]),
-            again: false,
+        let count = self.spans.partition_point(|span| span.line.end <= same);
+        let entry = |span: &Span| {
+            let line = &text[span.line.clone()];
+            Entry::written(&line[1..=span.key], line, span.place)
         };
-        let end = self.spans[..count].last().map_or(0, |span| span.raw.end);
-        (self.spans[..count].iter().map(entry).collect(), end)
+        let known = &self.spans[..count];
+        let end = known.last().map_or(0, |span| span.line.end);
+        (known.iter().map(entry).collect(), end)
     }
 
     /// Remembers the entries of `text`, the first `same` of which it remembers already.
@@ -48,17 +46,16 @@ impl Known {
         if self.times == 1 || text.len() > MOST_BYTES {
             return;
         }
-        let place = |part: &str| {
-            let at = part.as_ptr() as usize - text.as_ptr() as usize;
-            at..at + part.len()
-        };
-        let span = |entry: &Entry<'_>| Span {
-            key: place(&entry.key),
-            raw: place(&entry.raw),
-            place: entry.place,
+        let span = |entry: &Entry<'_>| {
+            let at = entry.line.as_ptr() as usize - text.as_ptr() as usize;
+            Span {
+                line: at..at + entry.line.len(),
+                key: entry.key.len(),
+                place: entry.place,
+            }
         };
         self.spans.truncate(same);
-        let end = self.spans.last().map_or(0, |span| span.raw.end);
+        let end = self.spans.last().map_or(0, |span| span.line.end);
         self.bytes.truncate(end);
         self.bytes.extend_from_slice(&text.as_bytes()[end..]);
         self.spans.extend(entries[same..].iter().map(span));

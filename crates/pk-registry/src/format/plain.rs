@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Document, Entry, Known, MOST_ENTRIES, mark_repeated};
+use super::{Document, Entry, EntryKey, Known, MOST_ENTRIES, mark_repeated};
 
 /// The document, if each byte is where [`Document::render`] would have put it and no string has an
 /// escape; `None` says nothing about the rest. What is `known` is not read again.
@@ -27,13 +27,15 @@ pub(super) fn parse<'t>(bytes: &'t [u8], known: &mut Known) -> Option<Document<'
     entries.reserve(text.rest().len() / USUAL_LENGTH + 1);
     let mut separator = if same == 0 { "\n" } else { ",\n" };
     while text.skip(separator).is_some() {
+        let from = text.at;
         let key = text.string()?;
         text.skip(":")?;
-        let raw = text.object(Level::Entry)?;
+        text.object(Level::Entry)?;
         if entries.len() == MOST_ENTRIES {
             return None;
         }
-        entries.push(Entry::borrowed(Cow::Borrowed(key), raw));
+        let line = &text.all[from..text.at];
+        entries.push(Entry::written(key, line, EntryKey::parse(key)));
         separator = ",\n";
     }
     (text.rest() == "}}\n").then_some(())?;
@@ -117,20 +119,18 @@ impl<'t> Text<'t> {
     }
 
     /// An object of strings and numbers; that of an entry also of such objects.
-    fn object(&mut self, level: Level) -> Option<&'t str> {
-        let from = self.at;
+    fn object(&mut self, level: Level) -> Option<()> {
         self.skip("{")?;
         loop {
             self.string()?;
             self.skip(":")?;
             match self.next()? {
                 b'"' => _ = self.string()?,
-                b'{' if level == Level::Entry => _ = self.object(Level::Field)?,
+                b'{' if level == Level::Entry => self.object(Level::Field)?,
                 _ => _ = self.number()?,
             }
             if self.skip(",").is_none() {
-                self.skip("}")?;
-                return Some(&self.all[from..self.at]);
+                return self.skip("}");
             }
         }
     }

@@ -6,7 +6,7 @@ const KEY: &str = "tcp/127.0.0.1:8080@4026";
 
 /// A sound entry, with one piece of its text exchanged.
 fn changed(from: &str, to: &str) -> String {
-    let raw = Entry::new(&reservation(8080)).raw.into_owned();
+    let raw = Entry::new(&reservation(8080)).value().to_owned();
     assert!(raw.contains(from), "{from} is not in {raw}");
     raw.replace(from, to)
 }
