@@ -6,7 +6,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::tokens::{Token, TokenAndRange};
 
 use super::layout::{self, Spread, starts_line};
-use super::parse::{Document, document};
+use super::parse::{Document, document, tokens};
 use super::value::{Layout, Tree, write_member};
 use super::{Error, pointer};
 use crate::position::Position;
@@ -256,17 +256,14 @@ fn replacement(
 fn creation(document: &Document<'_>, tree: &Tree) -> Splice {
     let text = document.text;
     let end = layout::line_end(text, 0);
+    let has_comments = tokens(text, 0, text.len()).next().is_some();
     let mut with = String::new();
-    if !document.tokens.is_empty() && !text.ends_with('\n') {
+    if has_comments && !text.ends_with('\n') {
         with.push_str(end);
     }
     tree.write(&layout::of(document, None, 0, Spread::Many), &mut with);
     with.push_str(end);
-    let start = if document.tokens.is_empty() {
-        0
-    } else {
-        text.len()
-    };
+    let start = if has_comments { text.len() } else { 0 };
     Splice {
         start,
         end: text.len(),
@@ -295,7 +292,7 @@ fn insertion(
     let Some((last_start, last)) = last else {
         return vec![first_member(document, container, start, member)];
     };
-    let behind = tokens(document, last.end(), container.end() - 1);
+    let behind: Vec<_> = tokens(text, last.end(), container.end() - 1).collect();
     let trailing = behind.iter().find(|token| token.token == Token::Comma);
     let reached = trailing.map_or(last.end(), |comma| comma.range.end);
     let comma_after = if trailing.is_some() { "," } else { "" };
@@ -313,7 +310,7 @@ fn insertion(
         )];
     }
     let layout = layout::of(document, Some(container), last_start, Spread::Many);
-    let place = after_comments(text, reached, behind);
+    let place = after_comments(text, reached, &behind);
     let end = match text[place..container.end()].contains('\n') {
         true => layout::line_end(text, place),
         false => layout::line_end(&text[..last_start], last_start),
@@ -339,7 +336,7 @@ fn first_member(
     let text = document.text;
     let (open, close) = (container.start() + 1, container.end() - 1);
     let inner = &text[open..close];
-    let comments = tokens(document, open, close);
+    let comments: Vec<_> = tokens(text, open, close).collect();
     let spread = match start {
         Some(start) if !starts_line(text, start) => Spread::One,
         _ => Spread::Many,
@@ -393,16 +390,6 @@ fn after_comments(text: &str, mut place: usize, behind: &[TokenAndRange<'_>]) ->
         place = token.range.end;
     }
     place
-}
-
-/// The tokens from `start` to `end`.
-fn tokens<'d, 't>(document: &'d Document<'t>, start: usize, end: usize) -> &'d [TokenAndRange<'t>] {
-    let index = |offset| {
-        document
-            .tokens
-            .partition_point(|token| token.range.start < offset)
-    };
-    &document.tokens[index(start)..index(end)]
 }
 
 /// Whether the new document says what the old one did, and `tree` at the pointer.

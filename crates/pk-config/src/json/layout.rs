@@ -5,7 +5,7 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 use jsonc_parser::tokens::Token;
 
-use super::parse::Document;
+use super::parse::{Document, tokens};
 use super::value::{Layout, Lines};
 
 /// The line end that follows `offset`, or that comes before it, or `\n`.
@@ -24,10 +24,10 @@ pub(super) fn indent(text: &str, offset: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// Whether nothing but blanks stands before `offset` in its line, and it is not the first line.
+/// Whether nothing but blanks stands before `offset` in its line, and it is not the first line. Looks at
+/// these blanks alone: a line may be as long as the document.
 pub(super) fn starts_line(text: &str, offset: usize) -> bool {
-    let start = line_start(text, offset);
-    start > 0 && indent(text, offset).len() == offset - start
+    text[..offset].trim_end_matches([' ', '\t']).ends_with('\n')
 }
 
 fn line_start(text: &str, offset: usize) -> usize {
@@ -68,10 +68,10 @@ pub(super) enum Spread {
 /// What a level of nesting adds to the indent: that of the first member which starts a line.
 pub(super) fn unit(document: &Document<'_>) -> String {
     fn search(text: &str, value: &Value<'_>) -> Option<String> {
-        let base = indent(text, value.start());
         let mut inner = None;
         for (start, member) in members(value) {
             if starts_line(text, start) {
+                let base = indent(text, value.start());
                 return indent(text, start).strip_prefix(base).map(Into::into);
             }
             inner = inner.or_else(|| search(text, member));
@@ -135,13 +135,21 @@ fn comma(document: &Document<'_>, model: Option<&Value<'_>>) -> String {
     }
 }
 
+/// The first such mark whose neighbours are in its line, with the blanks between them.
 fn around<'t>(document: &Document<'t>, mark: &Token<'_>) -> Option<&'t str> {
-    document.tokens.windows(3).find_map(|three| {
-        let gap = || &document.text[three[0].range.end..three[2].range.start];
-        (three[1].token == *mark)
-            .then(gap)
-            .filter(|gap| !gap.contains(['\n', '\r']))
-    })
+    let text = document.text;
+    let mut from = 0;
+    let mut tokens = tokens(text, 0, text.len()).peekable();
+    while let Some(token) = tokens.next() {
+        if let Some(next) = tokens.peek().filter(|_| token.token == *mark) {
+            let gap = &text[from..next.range.start];
+            if !gap.contains(['\n', '\r']) {
+                return Some(gap);
+            }
+        }
+        from = token.range.end;
+    }
+    None
 }
 
 /// Whether a text is a mark and blanks of one line, and no comment.

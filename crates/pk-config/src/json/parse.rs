@@ -2,9 +2,12 @@
 //! strict parser rejects beside these two is rejected here.
 
 use jsonc_parser::ast::Value;
+use jsonc_parser::common::Range;
 use jsonc_parser::errors::ParseErrorKind;
 use jsonc_parser::tokens::{Token, TokenAndRange};
-use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
+use jsonc_parser::{
+    CollectOptions, CommentCollectionStrategy, ParseOptions, Scanner, ScannerOptions, parse_to_ast,
+};
 
 use super::Error;
 use crate::position::Position;
@@ -14,15 +17,14 @@ pub(super) struct Document<'t> {
     pub(super) text: &'t str,
     /// None where there is nothing but blanks and comments.
     pub(super) root: Option<Value<'t>>,
-    /// In their order, comments among them.
-    pub(super) tokens: Vec<TokenAndRange<'t>>,
 }
 
 /// Reads a text, which begins with no byte-order mark.
 pub(super) fn document(text: &str) -> Result<Document<'_>, Error> {
+    // A list of all tokens is larger than the tree: they are looked at one by one where they matter.
     let collect = CollectOptions {
-        comments: CommentCollectionStrategy::AsTokens,
-        tokens: true,
+        comments: CommentCollectionStrategy::Off,
+        tokens: false,
     };
     // Each flag by name: a new one shall be a compile error, since all are allowed by default.
     let options = ParseOptions {
@@ -47,20 +49,43 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Error> {
             },
         }
     })?;
-    let tokens = parsed.tokens.unwrap_or_default();
-    check_strictly(text, &tokens)?;
+    check_strictly(text)?;
     Ok(Document {
         text,
         root: parsed.value,
-        tokens,
+    })
+}
+
+/// The tokens from `start` to `end` of a text that has been read, in their order, comments among them.
+pub(super) fn tokens(
+    text: &str,
+    start: usize,
+    end: usize,
+) -> impl Iterator<Item = TokenAndRange<'_>> {
+    let options = ScannerOptions {
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    let mut scanner = Scanner::new(&text[start..end], &options);
+    std::iter::from_fn(move || {
+        let token = scanner.scan().ok()??;
+        let range = Range {
+            start: start + scanner.token_start(),
+            end: start + scanner.token_end(),
+        };
+        Some(TokenAndRange { range, token })
     })
 }
 
 /// The parser lets through two things that JSON does not allow: blanks of all the world's scripts
 /// between tokens, and control characters in strings.
-fn check_strictly(text: &str, tokens: &[TokenAndRange<'_>]) -> Result<(), Error> {
+fn check_strictly(text: &str) -> Result<(), Error> {
     let mut end = 0;
-    for token in tokens {
+    for token in tokens(text, 0, text.len()) {
         check_blanks(text, end, token.range.start)?;
         end = token.range.end;
         if let Token::String(_) = token.token {
