@@ -20,12 +20,15 @@ pub(crate) const PROGRAM: Binary = Binary {
     name: "portkeeper",
 };
 
-/// How the compiler is told to link the program statically. A panic aborts: nobody unwinds. Random numbers
-/// come from the system call: without a C library to ask for it they would come from `/dev/urandom`, which
-/// a bare root does not have.
-pub(crate) const STATIC: [&str; 3] = [
+/// How the compiler is told to link the program statically. A panic aborts: nobody unwinds; what tables
+/// for it come with libraries, `xtask/static.ld` leaves out (cargo links in the workspace's folder).
+/// Relocations are packed, which libc unpacks since glibc 2.36. Random numbers come from the system call:
+/// without a C library to ask for it they would come from `/dev/urandom`, which a bare root does not have.
+pub(crate) const STATIC: [&str; 5] = [
     "-Ctarget-feature=+crt-static",
     "-Cforce-unwind-tables=no",
+    "-Clink-arg=-Wl,-z,pack-relative-relocs",
+    "-Clink-arg=-Wl,-T,xtask/static.ld",
     "--cfg=getrandom_backend=\"linux_getrandom\"",
 ];
 

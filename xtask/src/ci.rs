@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use crate::docs::{self, Docs};
 use crate::instructions::{self, Then};
 use crate::torture::{self, Torture};
-use crate::{Outcome, api, cargo, failpoints, features, oldest, packages, python, test, tidy};
+use crate::{
+    Outcome, api, cargo, failpoints, features, oldest, packages, python, slim, test, tidy,
+};
 
 /// A check: its name and how to run it.
 type Step = (&'static str, fn() -> Outcome);
 
 /// Runs all checks, last those that run the program unless `skip_test`.
 pub(crate) fn run(skip_test: bool) -> Outcome {
-    let steps: [Step; 15] = [
+    let steps: [Step; 16] = [
         ("fmt", || component("fmt", &["--all", "--check"])),
         ("clippy", || {
             component(
@@ -32,6 +34,7 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         ("failpoints", failpoints::check),
         ("packages", packages::check),
         ("test", || test::run(&[], &[])),
+        ("slim", slim::run),
         ("instructions", || instructions::run(Then::Compare)),
         ("torture", || torture::run(&Torture::quick())),
     ];

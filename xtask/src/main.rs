@@ -26,6 +26,7 @@ mod oldest;
 mod packages;
 mod python;
 mod release;
+mod slim;
 mod test;
 mod tidy;
 mod tools;
@@ -87,6 +88,8 @@ enum Chore {
         #[arg(short, long = "package", value_name = "NAME")]
         packages: Vec<String>,
     },
+    /// Build the program as it is released, and look whether it is as small as the README says, and static
+    Slim,
     /// Count the instructions of the commonest commands, and compare with what is kept
     Instructions {
         /// Keep what is counted now
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(asked) => fuzz::run(&asked),
         Chore::Mutants { files, shard } => mutants::run(&files, shard.as_deref()),
         Chore::Coverage { packages } => coverage::run(&packages),
+        Chore::Slim => slim::run(),
         Chore::Instructions { write: true } => instructions::run(Then::Write),
         Chore::Instructions { write: false } => instructions::run(Then::Compare),
         Chore::Wheel { out } => python::wheel(out),

@@ -16,7 +16,7 @@ use super::tree::{self, Tree};
 use super::wheel::{self, Additions};
 use super::{Artefacts, Text, empty, licences};
 use crate::graph::Graph;
-use crate::{cargo, python};
+use crate::{cargo, python, slim};
 
 /// Completion for each shell: its file in an archive, where Debian wants it, and what it says.
 const COMPLETIONS: [[&str; 3]; 5] = [
@@ -97,6 +97,7 @@ pub(super) fn make(root: &Path, build: &Path, epoch: u64) -> Result<Artefacts, B
     let time = Timestamp::from_second(i64::try_from(epoch)?)?.to_string();
     let cli = graph.member("pk-cli")?;
     let program = build::program(&folders, &target)?;
+    slim::check(&fs::read(&program)?)?;
     let parts = Parts {
         root,
         version: &cli.version.to_string(),
