@@ -39,7 +39,7 @@ pub(crate) fn run(skip_test: bool) -> Outcome {
         ("torture", || torture::run(&Torture::quick())),
     ];
     for (name, step) in steps {
-        if skip_test && matches!(name, "test" | "torture") {
+        if skip_test && matches!(name, "test" | "instructions" | "torture") {
             continue;
         }
         eprintln!("ci: {name}");

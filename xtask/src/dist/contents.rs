@@ -158,6 +158,24 @@ fn manual(program: &Path, folder: &Path) -> Result<Vec<Text>, Box<dyn Error>> {
     Ok(pages)
 }
 
+/// The pages of `docs/`, and what belongs to them, by their paths in `root`.
+fn documents(root: &Path) -> Result<Vec<Text>, Box<dyn Error>> {
+    let (mut found, mut folders) = (Vec::new(), vec![root.join("docs")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root)?;
+            let name = name.to_str().ok_or("a page whose name is no text")?;
+            found.push((name.to_owned(), fs::read(&path)?));
+        }
+    }
+    Ok(found)
+}
+
 impl Parts<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         fs::read(self.root.join(path)).map_err(|error| format!("{path}: {error}"))
@@ -171,6 +189,10 @@ impl Parts<'_> {
             tree.add(path, self.read(path)?);
         }
         tree.add("NOTICE", self.read("docs/NOTICE")?);
+        // The README leads to them.
+        for (path, bytes) in documents(self.root)? {
+            tree.add(path, bytes);
+        }
         for (page, bytes) in &self.manual {
             tree.add(format!("man/man1/{page}"), bytes.clone());
         }

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode};
 use clap::Args;
 
 use crate::{Outcome, cargo, tools};
+use weights::Times;
 
 /// What to do with the pages.
 #[derive(Args, Debug)]
@@ -23,6 +24,9 @@ pub(crate) struct Docs {
     /// Record the terminal of the README again
     #[arg(long, conflicts_with = "check")]
     recording: bool,
+    /// Measure anew how long each crate takes to compile; takes minutes
+    #[arg(long, conflicts_with = "check")]
+    times: bool,
     /// Build the book of all pages; mdbook is installed into the target folder where it is missing
     #[arg(long, conflicts_with = "check")]
     book: bool,
@@ -34,6 +38,7 @@ impl Docs {
         Docs {
             check: true,
             recording: false,
+            times: false,
             book: false,
         }
     }
@@ -54,9 +59,14 @@ pub(crate) fn run(asked: &Docs) -> Outcome {
         Ok(program) => program,
         Err(code) => return Ok(code),
     };
+    let weights = fs::read_to_string(root.join(WEIGHTS))?;
+    let times = match asked.times {
+        true => Times::Measured,
+        false => Times::Kept,
+    };
     let pages = [
         (COMMANDS, commands::page(&program)?),
-        (WEIGHTS, weights::page(root)?),
+        (WEIGHTS, weights::page(root, &weights, times)?),
     ];
     if asked.check {
         let mut code = ExitCode::SUCCESS;

@@ -1,5 +1,6 @@
-//! Links between pages: each leads to a file that is there, and to a heading of it, and every page of the
-//! book stands in its list. Never looks at links that lead out of the project.
+//! Links between pages: each leads to a file that is there, and to a heading of it; every page of the book
+//! stands in its list, and leads nowhere that the book does not have. Never looks at links that lead out of
+//! the project.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +8,8 @@ use super::Finding;
 
 /// The list of the book's pages.
 const SUMMARY: &str = "docs/SUMMARY.md";
+/// What the book is made of.
+const BOOK: &str = "docs/";
 
 /// Checks all pages among all texts, each with its path.
 pub(super) fn check(texts: &[(String, String)]) -> Vec<Finding> {
@@ -32,6 +35,9 @@ pub(super) fn check(texts: &[(String, String)]) -> Vec<Finding> {
             };
             if !is_there {
                 findings.push(finding(path, line, format!("links to {target}")));
+            } else if path.starts_with(BOOK) && !file.starts_with(BOOK) {
+                let what = format!("links to {target}, which the book does not have");
+                findings.push(finding(path, line, what));
             }
             if path == SUMMARY {
                 listed.insert(file);
@@ -39,8 +45,7 @@ pub(super) fn check(texts: &[(String, String)]) -> Vec<Finding> {
         }
     }
     if texts.iter().any(|(path, _)| path == SUMMARY) {
-        let missing =
-            pages().filter(|(path, _)| path.starts_with("docs/") && !listed.contains(path));
+        let missing = pages().filter(|(path, _)| path.starts_with(BOOK) && !listed.contains(path));
         findings.extend(missing.map(|(path, _)| finding(SUMMARY, 1, format!("has no {path}"))));
     }
     findings
@@ -139,6 +144,16 @@ mod tests {
             &["links to b/c.md#two"],
         );
         check(&[("docs/a.md", "`[c](x)`\n```\n[c](y)\n```\n")], &[]);
+    }
+
+    #[test]
+    fn the_book_leads_to_nothing_that_it_does_not_have() {
+        let outside = ("tests/a.md", "");
+        check(
+            &[("docs/a.md", "[a](../tests/a.md)"), outside],
+            &["links to ../tests/a.md, which the book does not have"],
+        );
+        check(&[("README.md", "[a](tests/a.md)"), outside], &[]);
     }
 
     #[test]

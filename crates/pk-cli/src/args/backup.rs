@@ -18,7 +18,7 @@ pub(crate) enum Backup {
     Diff(Which),
 }
 
-/// Which state of which file.
+// Which state of which file. Two commands have this, so it must not say what they do.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// The file

@@ -17,7 +17,7 @@ pub(crate) enum Env {
     Get(Get),
 }
 
-/// Arguments of `env set`.
+/// Gives keys values in a .env file. Comments, order, quotes and every other byte stay.
 #[derive(Debug, Args)]
 pub(crate) struct Set {
     /// What to set
@@ -32,7 +32,7 @@ pub(crate) struct Set {
     pub(crate) write: Write,
 }
 
-/// Arguments of `env unset`.
+/// Removes keys from a .env file; every other line stays.
 #[derive(Debug, Args)]
 pub(crate) struct Unset {
     /// What to remove; one that is not there is fine
@@ -44,7 +44,7 @@ pub(crate) struct Unset {
     pub(crate) write: Write,
 }
 
-/// Arguments of `env get`.
+/// Prints the value of a key in a .env file; ends with 1 if it is not there.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     /// The key

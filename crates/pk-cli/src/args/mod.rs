@@ -71,7 +71,8 @@ Examples:
   portkeeper reserve --preferred 8888 --range 8888 8988 --hold --owner myapp
   PORT=$(portkeeper reserve --format port) && ./server --port $PORT
   portkeeper status
-  portkeeper release 8888";
+  portkeeper release 8888
+  portkeeper help reserve";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -158,7 +159,9 @@ pub(crate) enum Command {
 pub(crate) fn definition() -> clap::Command {
     let command = Cli::command().after_help(format!("{EXAMPLES}\n\n{}", variables()));
     let template = help::template(&command);
-    command.help_template(template)
+    command
+        .mut_subcommands(help::own_options_first)
+        .help_template(template)
 }
 
 /// Parses the arguments; help and the version are printed here.
@@ -168,6 +171,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Error> {
 
 /// Parses the arguments and prints nothing. A refusal comes with the word where a command should be.
 pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, (clap::Error, Option<String>)> {
+    let arguments = help::asked(arguments);
     let called = arguments
         .get(1)
         .map(|word| word.to_string_lossy().into_owned());
@@ -213,8 +217,16 @@ fn explain(error: &clap::Error, called: Option<&str>) -> Error {
 
 /// clap's errors in the form of all others: a line, and a hint.
 pub(crate) fn refusal(error: &clap::Error, called: Option<&str>) -> Error {
+    let is_command = |word: &&str| Cli::command().find_subcommand(word).is_some();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Error::usage("no command was given".into());
+        let command = called.filter(is_command);
+        return Error::Usage {
+            message: "no command was given".into(),
+            hint: command.map_or_else(
+                || "portkeeper --help".into(),
+                |command| format!("portkeeper {command} --help"),
+            ),
+        };
     }
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
@@ -223,12 +235,16 @@ pub(crate) fn refusal(error: &clap::Error, called: Option<&str>) -> Error {
     let message = message.join(" ");
     let tip = paragraphs
         .flat_map(str::lines)
-        .find_map(|line| line.trim().strip_prefix("tip: "));
-    let is_command = |word: &&str| definition().find_subcommand(word).is_some();
+        .find_map(|line| line.trim().strip_prefix("tip: "))
+        // Nobody who types a wrong option means the value that it could be.
+        .filter(|tip| !tip.starts_with("to pass "));
     let hint = match (tip, called.filter(is_command)) {
         (Some(tip), _) => tip.to_owned(),
         (None, Some(command)) => format!("portkeeper {command} --help"),
-        (None, None) => "portkeeper --help".to_owned(),
+        (None, None) => match called.and_then(help::meant) {
+            Some(command) => format!("portkeeper {command}"),
+            None => "portkeeper --help".to_owned(),
+        },
     };
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     Error::Usage {
@@ -271,6 +287,18 @@ mod tests {
             &["reserve", "--ranje", "1"],
             "unexpected argument '--ranje' found",
             "a similar argument exists: '--range'",
+        );
+        check(
+            &["release", "--all"],
+            "unexpected argument '--all' found",
+            "portkeeper release --help",
+        );
+        check(&["env"], "no command was given", "portkeeper env --help");
+        check(&["ls"], "unrecognized subcommand 'ls'", "portkeeper status");
+        check(
+            &["realease"],
+            "unrecognized subcommand 'realease'",
+            "a similar subcommand exists: 'release'",
         );
     }
 }

@@ -43,6 +43,12 @@ pub(crate) fn format_for_people(asked: Option<Format>) -> Format {
     })
 }
 
+/// The columns of the terminal on standard output; `None` where that is none.
+pub(crate) fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
 /// Prints an answer, in one call where it fits into a pipe.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     // JSON may be long, and has no colours that would have to be taken out.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::output::HEADING;
+use crate::output::{HEADING, terminal_width};
 
 /// How rows are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,11 +102,6 @@ pub(super) fn cut(text: &str, width: usize) -> String {
         .collect();
     short.push('…');
     short
-}
-
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 #[cfg(test)]
