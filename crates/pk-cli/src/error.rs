@@ -201,6 +201,7 @@ fn hint(cause: &Cause) -> String {
     }
 }
 
+const SAID: &str = "docs/reference/project.md tells what can be said";
 const PRIVILEGED: &str = "take a port from 1024 on, or run this as root";
 
 /// Whose registry to use instead, or how to make the one that was meant.
@@ -248,12 +249,19 @@ fn project_hint(error: &project::Error) -> String {
     let hint = match error {
         Error::NoFile { .. } => "portkeeper init writes a first one",
         Error::Several { .. } => "name one of them with --config",
-        Error::Meaningless { .. } => "docs/reference/project.md tells what can be said",
+        Error::Meaningless { .. } => SAID,
         Error::NoProfile { .. } => "a profile is a table [profiles.NAME]",
         Error::Disagree { .. } => "give both the same value, or take one of them out",
         Error::NotOurs { .. } => "name another path, or move that file away",
         Error::Exists { .. } => "portkeeper prepare does what it says",
-        Error::Output { source, .. } | Error::Port { source, .. } => return hint(source),
+        // Its files are named in the project's file, not by options.
+        Error::Output { source, .. } => match &**source {
+            Cause::Request { .. } => SAID,
+            Cause::Config(config::Error::Missing { .. }) => "name a file that is there",
+            Cause::Config(error) if error.kind() == config::ErrorKind::Usage => SAID,
+            _ => return hint(source),
+        },
+        Error::Port { source, .. } => return hint(source),
         _ => "portkeeper prepare --help",
     };
     hint.into()

@@ -1,6 +1,7 @@
 //! Writing ports into people's files, all of them or none. Never parses one itself: pk-config does,
 //! and keeps every byte that is not named.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use pk_config::dotenv::EnvFile;
@@ -70,6 +71,16 @@ impl Targets {
             if count != 1 && places != 0 && places != count {
                 let why =
                     format!("{count} ports need {count} {what} to be written to, not {places}");
+                return Err(Error::Request { why });
+            }
+        }
+        // The second port would be written over the first.
+        if count != 1 {
+            let keys = self.env.iter().map(|it| (&*self.env_path, &it.key));
+            let pointers = self.json.iter().map(|it| (&*it.path, &it.pointer));
+            let mut places = HashSet::new();
+            if let Some((path, place)) = keys.chain(pointers).find(|it| !places.insert(*it)) {
+                let why = format!("{place} in {} can't have two ports", path.display());
                 return Err(Error::Request { why });
             }
         }

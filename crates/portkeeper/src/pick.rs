@@ -190,6 +190,10 @@ fn look(
         }
         match take(walk, candidate, wanted) {
             Ok(taken) => found.push(taken),
+            // Whoever asks for such a number can't mean another one: it will never be had.
+            Err(error @ PortError::Denied { .. }) if wanted.wish.preferred == Some(port) => {
+                return Err(error.into());
+            }
             Err(error @ (PortError::Busy { .. } | PortError::Denied { .. })) => {
                 debug!(%port, %error, "candidate rejected");
                 tally.refused(&error);
@@ -323,6 +327,9 @@ impl Tally {
             .filter(|_| wanted.wish.fallback == Fallback::Nothing && wanted.count == 1);
         if let Some(port) = only {
             return match self.denied {
+                0 if wanted.wish.excludes(port) => Error::Request {
+                    why: format!("port {port} is preferred and excluded"),
+                },
                 0 => Error::Taken {
                     port,
                     protocol: self.protocol,

@@ -150,9 +150,16 @@ fn a_privileged_port_without_the_right_is_exit_8() {
     let Some(env) = TestEnv::plain_user() else {
         return;
     };
-    env.pk("reserve --strict --preferred 1011")
-        .refused(8)
-        .says("1011");
+    for how in ["--strict", "--range 1010 1030", ""] {
+        env.pk(format!("reserve --preferred 1011 {how}"))
+            .refused(8)
+            .says("1011");
+    }
+    assert!(env.reservations().is_empty());
+    // One that nobody asked for by its number is passed by.
+    env.pk("reserve --range 1022 1100").ok();
+    env.pk("env set --create PORT=1022").ok();
+    env.pk("reserve --range 1022 1100 --write-env PORT").ok();
 }
 
 #[test]

@@ -261,3 +261,19 @@ fn a_disk_that_fails_at_any_moment() {
     }
     assert!(failed > 40 && done > 5, "{failed} failed, {done} did not");
 }
+
+#[test]
+fn two_ports_never_go_into_one_place() {
+    let env = world();
+    let before = contents(&env);
+    for places in [
+        "--write-env A --write-env A",
+        "--write-env A --write-env A={port}",
+        "--write-json config.json#/x --write-json config.json#/x",
+    ] {
+        let answer = env.pk(format!("reserve --count 2 {places}"));
+        answer.refused(2).says("can't have two ports");
+    }
+    assert_eq!(contents(&env), before);
+    assert!(env.reservations().is_empty());
+}

@@ -9,16 +9,14 @@ use super::write::Write;
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Env {
-    /// Give keys values; comments, order, quotes and everything else stay
     Set(Set),
-    /// Remove keys
     Unset(Unset),
-    /// Print the value of a key; exit 1 if it is not there
     Get(Get),
 }
 
 /// Gives keys values in a .env file. Comments, order, quotes and every other byte stay.
 #[derive(Debug, Args)]
+#[command(after_help = SET)]
 pub(crate) struct Set {
     /// What to set
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = assignment)]
@@ -34,6 +32,7 @@ pub(crate) struct Set {
 
 /// Removes keys from a .env file; every other line stays.
 #[derive(Debug, Args)]
+#[command(after_help = UNSET)]
 pub(crate) struct Unset {
     /// What to remove; one that is not there is fine
     #[arg(value_name = "KEY", required = true)]
@@ -46,6 +45,7 @@ pub(crate) struct Unset {
 
 /// Prints the value of a key in a .env file; ends with 1 if it is not there.
 #[derive(Debug, Args)]
+#[command(after_help = GET)]
 pub(crate) struct Get {
     /// The key
     pub(crate) key: String,
@@ -53,7 +53,22 @@ pub(crate) struct Get {
     pub(crate) file: File,
 }
 
-/// Which file.
+const SET: &str = "\
+Examples:
+  portkeeper env set PORT=8080 HOST=localhost
+  portkeeper env set --file .env.local --create DEBUG=1
+  portkeeper env set PORT=8080 --dry-run
+      Only show it";
+
+const UNSET: &str = "\
+Examples:
+  portkeeper env unset DEBUG OLD_PORT";
+
+const GET: &str = "\
+Examples:
+  PORT=$(portkeeper env get PORT)";
+
+// Which file.
 #[derive(Debug, Args)]
 pub(crate) struct File {
     /// The file

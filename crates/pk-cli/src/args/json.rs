@@ -10,9 +10,7 @@ use super::write::Write;
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Json {
-    /// Put values at pointers; comments, order, layout and everything else stay
     Set(Set),
-    /// Print the value at a pointer, as it stands in the file; exit 1 if it is not there
     Get(Get),
 }
 
@@ -51,6 +49,7 @@ Examples:
 
 /// Prints the value at a pointer, as it stands in the file; ends with 1 if it is not there.
 #[derive(Debug, Args)]
+#[command(after_help = GET)]
 pub(crate) struct Get {
     /// The pointer (RFC 6901), such as /server/port
     pub(crate) pointer: String,
@@ -58,7 +57,12 @@ pub(crate) struct Get {
     pub(crate) file: File,
 }
 
-/// Which file.
+const GET: &str = "\
+Examples:
+  portkeeper json get /server/port
+  portkeeper json get --file package.json /config";
+
+// Which file.
 #[derive(Debug, Args)]
 pub(crate) struct File {
     /// The file

@@ -264,6 +264,44 @@ mod tests {
         command.debug_assert();
     }
 
+    /// All that can be called, with what it is called: `env set`.
+    fn commands(command: &clap::Command, name: &str, found: &mut Vec<(String, clap::Command)>) {
+        for sub in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+            let name = format!("{name} {}", sub.get_name()).trim().to_owned();
+            match sub.has_subcommands() {
+                true => commands(sub, &name, found),
+                false => found.push((name, sub.clone())),
+            }
+        }
+    }
+
+    #[test]
+    fn every_help_says_what_the_command_does_and_has_examples() {
+        let mut root = definition();
+        root.build();
+        let mut found = Vec::new();
+        commands(&root, "", &mut found);
+        let found: Vec<_> = found
+            .iter()
+            .filter(|(name, _)| !name.starts_with("help"))
+            .collect();
+        assert!(found.iter().any(|(name, _)| name == "env set"));
+        for (name, command) in found {
+            let about = command.get_about().unwrap().to_string();
+            assert!(
+                !about.starts_with("Arguments") && !about.starts_with("Which"),
+                "{name}: {about}"
+            );
+            let examples = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(examples.starts_with("Examples:\n  "), "{name}: {examples}");
+            let word = name.split(' ').next_back().unwrap();
+            assert!(examples.contains(word), "{name}: {examples}");
+        }
+    }
+
     #[test]
     fn errors_are_one_line_and_a_hint() {
         let check = |words: &[&str], expect: &str, hint_expect: &str| {

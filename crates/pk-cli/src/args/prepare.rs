@@ -45,6 +45,7 @@ Examples:
 /// Gives back the ports of a project: all that it has a name for, also under names that stand no
 /// longer in its file, or never did (`reserve --name`); with --profile that profile's alone.
 #[derive(Debug, Args)]
+#[command(after_help = DOWN)]
 pub(crate) struct Down {
     #[command(flatten)]
     pub(crate) project: Project,
@@ -52,6 +53,13 @@ pub(crate) struct Down {
     #[arg(long)]
     pub(crate) force: bool,
 }
+
+const DOWN: &str = "\
+Examples:
+  portkeeper down
+      All of this project's
+  portkeeper down --profile test
+      Those of its tests";
 
 const PROJECT: &str = "The project";
 

@@ -8,7 +8,7 @@ use crate::completing;
 
 /// Ends reservations and frees what is held; when it returns the ports are free.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("which").required(true).multiple(false))]
 pub(crate) struct Release {
     /// The ports
     #[arg(value_name = "PORT", group = "which", num_args = 1.., allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
@@ -35,3 +35,14 @@ pub(crate) struct Release {
     #[arg(long)]
     pub(crate) force: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  portkeeper release 8888 8889
+      Two ports
+  portkeeper release --name web
+      What this project calls web
+  portkeeper release --owner myapp
+      All that carry this label
+  portkeeper release --mine
+      Everything of yours";

@@ -9,7 +9,7 @@ use crate::completing;
 /// Lets a reservation last longer: 24 hours from now on, unless --ttl says otherwise. One that has
 /// ended is not renewed.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("which").required(true).multiple(false))]
 pub(crate) struct Renew {
     /// The port
     #[arg(group = "which", allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
@@ -24,3 +24,10 @@ pub(crate) struct Renew {
     #[arg(long, value_name = "N")]
     pub(crate) fence: Option<u64>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  portkeeper renew 8888
+      24 hours from now on
+  portkeeper renew --name web --ttl never
+      Until it is released";

@@ -8,6 +8,7 @@ use crate::completing;
 
 /// Shows who has which port: a table on a terminal, JSON on a pipe.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
     /// Only these ports
     #[arg(value_name = "PORT", allow_negative_numbers = true, add = ArgValueCandidates::new(completing::ports))]
@@ -28,3 +29,14 @@ pub(crate) struct Status {
     #[arg(long, conflicts_with = "watch")]
     pub(crate) list: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  portkeeper status
+      Everybody's
+  portkeeper status --owner myapp --format port
+      The numbers alone
+  portkeeper status --watch
+      A table that lives, with the programs that listen
+  portkeeper status --format json | jq '.reservations[] | .port'
+      For scripts";

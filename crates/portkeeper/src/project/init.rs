@@ -91,11 +91,8 @@ fn text(guess: &Guess) -> String {
             "\n# {} publishes ports that are written in it. This file, which compose reads as well, takes\n# their place (Compose 2.24.4).\n[[outputs]]\ntype = \"compose\"\npath = \"compose.override.yaml\"\n[outputs.map]\n",
             guess.compose
         );
-        for (service, at, env, inside) in &guess.services {
-            let _ = writeln!(
-                text,
-                "\"/services/{service}/ports/{at}\" = \"127.0.0.1:${{{env}}}:{inside}\""
-            );
+        for (service, at, publishes) in &guess.services {
+            let _ = writeln!(text, "\"/services/{service}/ports/{at}\" = \"{publishes}\"");
         }
     }
     text
@@ -149,6 +146,55 @@ mod tests {
             assert!(text.contains(part), "no {part} in {text}");
         }
         assert!(!text.contains("worker"), "{text}");
+    }
+
+    #[test]
+    fn what_a_service_publishes_besides_stays_published() {
+        let text = drafted(&[(
+            "compose.yaml",
+            "services:\n  web:\n    ports: ['8080:80', '${X}:1', '9:9/udp', 6379, '192.0.2.1:7:7']\n",
+        )]);
+        let list = "\"/services/web/ports/0\" = \"127.0.0.1:${WEB_PORT}:80\"\n\
+                    \"/services/web/ports/1\" = \"$${X}:1\"\n\
+                    \"/services/web/ports/2\" = \"9:9/udp\"\n\
+                    \"/services/web/ports/3\" = \"6379\"\n\
+                    \"/services/web/ports/4\" = \"192.0.2.1:7:7\"\n";
+        assert!(text.ends_with(list), "{text}");
+        let text = drafted(&[("compose.yaml", "services: {web: {ports: ['80:80']}}\n")]);
+        let port = "# compose.yaml: web publishes 80, which not everybody may bind.\n\
+                    [ports.web]\n# env = \"WEB_PORT\"\n";
+        assert!(text.contains(port), "{text}");
+    }
+
+    #[test]
+    fn a_service_with_more_than_texts_is_left_as_it_is() {
+        let text = drafted(&[(
+            "compose.yaml",
+            "services:\n  db:\n    ports:\n      - '5433:5432'\n      - target: 1\n        published: 2\n        protocol: udp\n",
+        )]);
+        // One that can't be said in a text is not to be lost: its service is left as it is.
+        assert!(text.contains("[ports.db]\npreferred = 5433\n"), "{text}");
+        assert!(!text.contains("/services/db"), "{text}");
+    }
+
+    #[test]
+    fn no_two_ports_have_one_variable_and_port_keeps_its_number() {
+        let text = drafted(&[
+            ("compose.yaml", "services: {web: {ports: ['8080:80']}}\n"),
+            (".env", "PORT=3000\n"),
+            ("Procfile", "admin: run -p $PORT\napi: run -p $PORT\n"),
+        ]);
+        for part in [
+            "# Procfile: admin reads PORT\n[ports.admin]\npreferred = 3000\nenv = \"PORT\"\n",
+            "# Procfile: api reads PORT, which is another port's: it needs one of its own.\n\
+             [ports.api]\n# env = \"API_PORT\"\n",
+        ] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+        drafted(&[
+            (".env", "PORT=3000\n"),
+            ("Procfile", "admin: run -p $PORT\n"),
+        ]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Request<'_> {
             match named {
                 // What somebody has written there since counts more than what is remembered.
                 Some(_) => wish.remembered.splice(0..0, present).for_each(drop),
-                None => wish.preferred = present,
+                None => wish.remembered.extend(present),
             }
         }
         let folder = std::env::current_dir().unwrap_or_default();

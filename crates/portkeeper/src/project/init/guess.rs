@@ -24,10 +24,12 @@ pub(super) struct PortGuess {
 pub(super) struct Guess {
     pub(super) ports: Vec<PortGuess>,
     pub(super) has_env: bool,
+    /// The number of `PORT` in the `.env` file.
+    usual: Option<u16>,
     /// The name of the compose file.
     pub(super) compose: String,
-    /// What services publish: the service, where in its list, the variable, and the port inside.
-    pub(super) services: Vec<(String, usize, String, u16)>,
+    /// What services publish: the service, where in its list, and the text that takes its place.
+    pub(super) services: Vec<(String, usize, String)>,
 }
 
 const COMPOSE: [&str; 4] = [
@@ -82,7 +84,8 @@ impl Guess {
         guess
     }
 
-    /// Adds a port unless its name or its number is there already.
+    /// Adds a port unless its name or its number is there already. A variable that is another
+    /// port's already, by what is said or by its name, is not this one's as well.
     fn add(
         &mut self,
         name: &str,
@@ -96,7 +99,20 @@ impl Guess {
             .ports
             .iter()
             .any(|port| port.name == name || (preferred.is_some() && port.preferred == preferred));
-        let is_new = is_good && !is_known;
+        let usual = |name: &str| format!("{}_PORT", upper(name));
+        let is_free = |env: &String| {
+            let mut others = self.ports.iter();
+            !others.any(|port| *port.env.as_ref().unwrap_or(&usual(&port.name)) == *env)
+        };
+        let (env, why) = match env {
+            Some(env) if !is_free(&env) => {
+                let why = format!("{why}, which is another port's: it needs one of its own.");
+                (None, why)
+            }
+            env => (env, why),
+        };
+        let has_variable = env.is_some() || is_free(&usual(&name));
+        let is_new = is_good && !is_known && has_variable;
         if is_new {
             self.ports.push(PortGuess {
                 name,
@@ -120,22 +136,37 @@ impl Guess {
             let Some(Value::List(items)) = member(node, "ports").map(|node| &node.value) else {
                 continue;
             };
+            // The list as a whole takes the place of the one there: what is not ours stays in it.
+            let mut list = Vec::new();
+            let mut has_ours = false;
             for item in items {
-                let Some((outside, inside)) = published(item) else {
-                    continue;
-                };
-                let name = match self.ports.iter().any(|port| port.name == *service) {
-                    false => service.clone(),
-                    true => format!("{service}-{inside}"),
-                };
-                let why = format!("{file}: {service} publishes {outside}");
-                if self.add(&name, Some(outside), None, why) {
-                    let at = self.services.iter().filter(|it| it.0 == *service).count();
-                    let env = format!("{}_PORT", upper(&name));
-                    self.services.push((service.clone(), at, env, inside));
-                }
+                let ours = published(item)
+                    .and_then(|(outside, inside)| self.publish(file, service, outside, inside));
+                has_ours |= ours.is_some();
+                list.push(ours.or_else(|| verbatim(item)));
+            }
+            if let (true, Some(list)) = (has_ours, list.into_iter().collect::<Option<Vec<_>>>()) {
+                let numbered = list.into_iter().enumerate();
+                let of_service = numbered.map(|(at, text)| (service.clone(), at, text));
+                self.services.extend(of_service);
             }
         }
+    }
+
+    /// Adds a port that a service publishes. What is published in its place.
+    fn publish(&mut self, file: &str, service: &str, outside: u16, inside: u16) -> Option<String> {
+        let name = match self.ports.iter().any(|port| port.name == service) {
+            false => service.to_owned(),
+            true => format!("{service}-{inside}"),
+        };
+        let why = format!("{file}: {service} publishes {outside}");
+        // Such a number is the container engine's to have, and not everybody's to ask for.
+        let (preferred, why) = match outside {
+            1024.. => (Some(outside), why),
+            _ => (None, format!("{why}, which not everybody may bind.")),
+        };
+        self.add(&name, preferred, None, why)
+            .then(|| format!("127.0.0.1:${{{}_PORT}}:{inside}", upper(&name)))
     }
 
     fn env_file(&mut self, folder: &Path) {
@@ -153,6 +184,9 @@ impl Guess {
             let is_port = key == "PORT" || key.ends_with("_PORT");
             let value = file.get(key).unwrap_or_default();
             let number = std::str::from_utf8(&value).ok().and_then(port);
+            if key == "PORT" {
+                self.usual = number;
+            }
             if let (true, true, Some(number)) = (is_port, is_name(key), number) {
                 let name = match key.strip_suffix("_PORT") {
                     Some(name) if !name.is_empty() => name,
@@ -184,7 +218,12 @@ impl Guess {
                 );
             } else if command.contains("$PORT") || command.contains("${PORT}") {
                 let why = format!("Procfile: {name} reads PORT");
-                self.add(name, None, Some("PORT".into()), why);
+                // The number that .env has for it stays, unless that is a port's already.
+                let known = self.usual.filter(|number| {
+                    let mut ports = self.ports.iter();
+                    !ports.any(|port| port.preferred == Some(*number))
+                });
+                self.add(name, known, Some("PORT".into()), why);
             }
         }
     }
@@ -238,7 +277,12 @@ fn published(item: &Node) -> Option<(u16, u16)> {
         Value::Text(text) => {
             let text = text.strip_suffix("/tcp").unwrap_or(text);
             let (outside, inside) = text.rsplit_once(':')?;
-            let outside = outside.rsplit_once(':').map_or(outside, |(_, it)| it);
+            let outside = match outside.rsplit_once(':') {
+                // Another address is there for a reason.
+                Some((address, _)) if !["127.0.0.1", "0.0.0.0"].contains(&address) => return None,
+                Some((_, outside)) => outside,
+                None => outside,
+            };
             Some((port(outside)?, port(inside)?))
         }
         Value::Map(_) => {
@@ -247,8 +291,22 @@ fn published(item: &Node) -> Option<(u16, u16)> {
                 Value::Integer(number) => port(&number.to_string()),
                 _ => None,
             };
-            Some((number("published")?, number("target")?))
+            // A host_ip, a protocol or a mode would be lost in a text.
+            let plain = ["published", "target"];
+            let is_plain = members(Some(item)).all(|(key, _)| plain.contains(&key.as_str()));
+            let both = (number("published")?, number("target")?);
+            is_plain.then_some(both)
         }
+        _ => None,
+    }
+}
+
+/// What is no pair of plain numbers, as a text that comes to the same. A longer form has none.
+fn verbatim(item: &Node) -> Option<String> {
+    match &item.value {
+        Value::Text(text) if text.contains(|c: char| c.is_control() || "\"\\".contains(c)) => None,
+        Value::Text(text) => Some(text.replace("${", "$${")),
+        Value::Integer(number) => Some(number.to_string()),
         _ => None,
     }
 }
