@@ -474,6 +474,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_holds_a_lock_is_told_as_far_as_it_is_known() {
+        let check = |holder: Option<(u32, Option<&str>)>, expect: &str| {
+            let holder = holder.map(|(pid, command)| Holder {
+                pid,
+                command: command.map(Into::into),
+            });
+            assert_eq!(describe(holder.as_ref()), expect);
+        };
+        check(None, "another process");
+        check(Some((7, None)), "process 7");
+        check(Some((7, Some("cat"))), "process 7 (cat)");
+    }
+
+    #[test]
     fn what_a_signal_interrupts_is_done_again() {
         let mut answers = vec![
             Err(Errno::ACCESS.into()),

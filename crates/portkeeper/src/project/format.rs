@@ -346,6 +346,95 @@ outputs = []
         assert_eq!(types, &serde_json::json!(words));
     }
 
+    /// What is something else than it has to be.
+    const NEEDED: [(&str, &str); 22] = [
+        ("ports = 1\n", "1:9: a table is needed here, not a number"),
+        (
+            "[ports]\na = 1\n",
+            "2:5: a table is needed here, not a number",
+        ),
+        (
+            "[ports.a]\nenv = 1\n",
+            "2:7: a text is needed here, not a number",
+        ),
+        (
+            "[ports.a]\nhost = 1\n",
+            "2:8: a text is needed here, not a number",
+        ),
+        (
+            "[ports.a]\nproto = 'x'\n",
+            "2:9: not a protocol: x (tcp, udp or both)",
+        ),
+        (
+            "[ports.a]\nproto = []\n",
+            "2:9: a text is needed here, not a list",
+        ),
+        (
+            "[ports.a]\nhold = 'x'\n",
+            "2:8: true or false is needed here, not a text",
+        ),
+        (
+            "[ports.a]\nrange = true\n",
+            "2:9: a range, such as [8000, 8100], is needed here, not true or false",
+        ),
+        (
+            "[ports.a]\nrange = [1, 'x']\n",
+            "2:13: a number is needed here, not a text",
+        ),
+        (
+            "[ports.a]\nrange = [0, 1]\n",
+            "2:10: not a port: 0 (a port is a number from 1 to 65535)",
+        ),
+        (
+            "[ports.a]\n[vars]\n'A-B' = 'x'\n",
+            "3:1: not a variable: A-B",
+        ),
+        (
+            "[ports.a]\n[vars]\nA = true\n",
+            "3:5: a text is needed here, not true or false",
+        ),
+        (
+            "vars = 1\n[ports.a]\n",
+            "1:8: a table is needed here, not a number",
+        ),
+        (
+            "outputs = 1\n[ports.a]\n",
+            "1:11: a list is needed here, not a number",
+        ),
+        (
+            "[ports.a]\n[[outputs]]\ntype = 1\n",
+            "3:8: a text is needed here, not a number",
+        ),
+        (
+            "[ports.a]\n[[outputs]]\ntype = 'env'\n",
+            "2:1: an output needs a path",
+        ),
+        (
+            "[ports.a]\n[[outputs]]\ntype = 'env'\npath = ''\n",
+            "4:8: a path has at least one character",
+        ),
+        (
+            "[ports.a]\n[[outputs]]\ntype = 'js'\npath = 'x'\nmap = { a = 1 }\n",
+            "5:13: a text is needed here, not a number",
+        ),
+        (
+            "[ports.a]\n[[outputs]]\ntype = 'js'\npath = 'x'\nvariable = 'a-b'\n",
+            "5:12: not a variable of a script: a-b",
+        ),
+        (
+            "[ports.a]\n[profiles.'a b']\n",
+            "2:11: not a name: a b (1 to 64 letters, digits and -_./, the first a letter or a digit)",
+        ),
+        (
+            "[ports.a]\n[profiles.t]\nonly = 1\n",
+            "3:8: a list is needed here, not a number",
+        ),
+        (
+            "[ports.a]\n[profiles.t]\nvars = 1\n",
+            "3:8: a table is needed here, not a number",
+        ),
+    ];
+
     #[test]
     fn what_means_nothing_has_a_place_and_a_hint() {
         let check = |text: &str, expect: &str| {
@@ -418,6 +507,9 @@ outputs = []
             "[ports.a]\n[profiles.t.ports.b]\n",
             "2:19: there is no port b",
         );
+        for (text, expect) in NEEDED {
+            check(text, expect);
+        }
         check(
             "a = \n",
             "1:5: string values must be quoted, expected literal string",
@@ -425,6 +517,20 @@ outputs = []
         assert_eq!(
             parse("[ports.a]\n", Some("x")).unwrap_err(),
             "/p/portkeeper.toml has no profile x"
+        );
+        let nothing = "[ports.a]\n[profiles.t]\nonly = []\n";
+        assert_eq!(
+            parse(nothing, Some("t")).unwrap_err(),
+            "/p/portkeeper.toml:2:11: a profile has at least one port"
+        );
+        // Each is a name, and both together are too long for one.
+        let (port, profile) = ("a".repeat(40), "b".repeat(40));
+        let long = format!("[ports.{port}]\n[profiles.{profile}]\n");
+        assert!(parse(&long, None).is_ok());
+        let refused = parse(&long, Some(&profile)).unwrap_err();
+        assert!(
+            refused.contains(&format!("1:8: not a name: {profile}/{port}")),
+            "{refused}"
         );
     }
 }
