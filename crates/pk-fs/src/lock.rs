@@ -475,16 +475,13 @@ mod tests {
 
     #[test]
     fn who_holds_a_lock_is_told_as_far_as_it_is_known() {
-        let check = |holder: Option<(u32, Option<&str>)>, expect: &str| {
-            let holder = holder.map(|(pid, command)| Holder {
-                pid,
-                command: command.map(Into::into),
-            });
-            assert_eq!(describe(holder.as_ref()), expect);
+        let of = |command: Option<&str>| Holder {
+            pid: 7,
+            command: command.map(Into::into),
         };
-        check(None, "another process");
-        check(Some((7, None)), "process 7");
-        check(Some((7, Some("cat"))), "process 7 (cat)");
+        assert_eq!(describe(None), "another process");
+        assert_eq!(describe(Some(&of(None))), "process 7");
+        assert_eq!(describe(Some(&of(Some("cat")))), "process 7 (cat)");
     }
 
     #[test]

@@ -220,6 +220,7 @@ fn occupy(end: RawFd) -> io::Result<Vec<OwnedFd>> {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::os::fd::AsFd as _;
     use std::process::Stdio;
 
     /// What a shell that was set up so prints.
@@ -300,6 +301,7 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     }
 
+    #[cfg(target_os = "linux")]
     fn held() -> crate::Hold {
         use crate::{Coverage, Hold, Host, Origin, PortRange, Protocol};
         let coverage = Coverage::Host;
@@ -319,6 +321,7 @@ mod tests {
     }
 
     /// Starts `true`; what is learnt of it.
+    #[cfg(target_os = "linux")]
     fn start(setup: Setup<'_>) -> io::Result<Answered> {
         let mut command = Command::new("true");
         let started = setup.apply(&mut command)?;
@@ -411,7 +414,6 @@ mod tests {
         let shown = rustix::process::getpgrp().as_raw_nonzero().get();
         assert_eq!(i64::from(group), i64::from(shown));
         let file = std::fs::File::open("/dev/null").unwrap();
-        use std::os::fd::AsFd as _;
         for (group, expect) in [
             (0, io::ErrorKind::InvalidInput),
             (u32::MAX, io::ErrorKind::InvalidInput),
