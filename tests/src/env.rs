@@ -199,9 +199,7 @@ impl TestEnv {
         if let Some(registry) = &self.registry {
             command.env("PORTKEEPER_REGISTRY", registry);
         }
-        // Where a build that measures what it runs through writes that.
-        let measured = std::env::var_os("LLVM_PROFILE_FILE");
-        command.envs(measured.map(|file| ("LLVM_PROFILE_FILE", file)));
+        measured(&mut command);
         command
     }
 
@@ -431,6 +429,13 @@ pub(crate) fn can_have_users() -> bool {
 pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Tells a command that has an environment of its own where a build that measures what it runs through
+/// counts (`cargo xtask coverage`). Otherwise it would leave that where it happens to run.
+pub fn measured(command: &mut Command) {
+    let file = std::env::var_os("LLVM_PROFILE_FILE");
+    command.envs(file.map(|file| ("LLVM_PROFILE_FILE", file)));
 }
 
 /// A command as it would be typed, without its environment.

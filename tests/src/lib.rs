@@ -33,7 +33,7 @@ use std::io::{self, Write as _};
 
 pub use answer::Answer;
 pub use clock::WallClock;
-pub use env::{TestEnv, has};
+pub use env::{TestEnv, has, measured};
 pub use files::{Imprint, shown};
 pub use listeners::listeners;
 pub use object::Object;

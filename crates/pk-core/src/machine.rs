@@ -219,6 +219,55 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn what_can_not_be_asked_for_is_not_guessed() {
+        use crate::sys::failing::{FILES, SOCKETS, each, run};
+
+        fn check<T: PartialEq + std::fmt::Debug + Send + Clone + Sync>(
+            calls: &[libc::c_long],
+            unknown: &T,
+            ask: impl Fn() -> T + Sync,
+        ) {
+            let known = ask();
+            let ask = |(): &mut ()| ask();
+            each(
+                calls,
+                libc::EIO,
+                || (),
+                ask,
+                |(), told| {
+                    assert!(told == known || told == *unknown, "{told:?}");
+                },
+            );
+        }
+        check(FILES, &None, boot_id);
+        check(FILES, &None, process_namespace);
+        check(FILES, &Vec::new(), reserved_ranges);
+        check(FILES, &1024, first_unprivileged);
+        check(SOCKETS, &0, network_namespace);
+        // Another system's kernel has no such number.
+        let options = &[libc::SYS_getsockopt];
+        let told = run(options, 0, libc::ENOPROTOOPT, network_namespace);
+        if let Some((told, _)) = told {
+            assert_eq!(Some(told), namespace("net"));
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_kernels_own_range_is_told_again_within_a_second() {
+        use crate::sys::failing::{FILES, run};
+
+        let range = ephemeral_range().unwrap();
+        assert!(range.first() < range.last());
+        let asked = run(FILES, 0, libc::EIO, ephemeral_range);
+        // Unless this machine is so busy that a second has gone by.
+        if let Some((told, made)) = asked {
+            assert_eq!(told.is_some(), made == 0);
+        }
+    }
+
+    #[test]
     fn ranges_are_read_as_the_kernel_writes_them() {
         let check = |text: &str, expect: &[&str]| {
             let got: Vec<_> = ranges(text).iter().map(ToString::to_string).collect();

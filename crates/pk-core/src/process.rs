@@ -2,6 +2,9 @@
 //! again, and means another process in another namespace. Never starts one.
 
 mod about;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod faults;
 mod itself;
 
 use std::fs;

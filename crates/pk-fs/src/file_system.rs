@@ -117,6 +117,13 @@ mod tests {
         check(0xff53_4d42, Some("cifs"), Reach::Network);
         check(0x0102_1997, Some("9p"), Reach::Network);
         check(0x6573_5546, Some("fuse"), Reach::Unknown);
+        let told = |magic, expect: &str| {
+            assert_eq!(FileSystem { magic }.to_string(), expect);
+        };
+        told(0xef53, "a file system of this machine (ext4)");
+        told(0x6969, "a network file system (nfs)");
+        told(0x6573_5546, "a file system in user space (fuse)");
+        told(7, "an unknown file system (0x7)");
         check(7, None, Reach::Unknown);
     }
 

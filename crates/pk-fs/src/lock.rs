@@ -469,6 +469,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_holds_a_lock_is_told_as_far_as_it_is_known() {
+        let of = |command: Option<&str>| Holder {
+            pid: 7,
+            command: command.map(Into::into),
+        };
+        assert_eq!(describe(None), "another process");
+        assert_eq!(describe(Some(&of(None))), "process 7");
+        assert_eq!(describe(Some(&of(Some("cat")))), "process 7 (cat)");
+    }
+
+    #[test]
     fn what_a_signal_interrupts_is_done_again() {
         let mut answers = vec![
             Err(Errno::ACCESS.into()),

@@ -160,5 +160,19 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+        // Every beginning of a stamp, and those that read as another moment than they say.
+        let whole = stamp(precise);
+        for end in 0..whole.len() {
+            assert_eq!(parse_stamp(&whole[..end]), None, "{}", &whole[..end]);
+            assert_eq!(parse(&rfc3339(precise)[..end.min(19)]), None);
+        }
+        for text in [
+            "20000229T235959.00000000xZ",
+            "20000230T235959.000000001Z",
+            "20000229x235959.000000001Z",
+            "20001329T235959.000000001Z",
+        ] {
+            assert_eq!(parse_stamp(text), None, "{text}");
+        }
     }
 }

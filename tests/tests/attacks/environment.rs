@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pk_tests::{TestEnv, has, process, skipped};
+use pk_tests::{TestEnv, has, measured, process, skipped};
 use rustix::process::geteuid;
 
 /// What in a folder belongs to root, as `find -user root` tells.
@@ -178,6 +178,7 @@ fn a17_the_environment_of_a_set_uid_caller_is_not_obeyed() {
             .env_clear()
             .current_dir(theirs.path(""))
             .stdin(Stdio::null());
+        measured(&mut command);
         command
     };
     for line in lines {

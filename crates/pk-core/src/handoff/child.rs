@@ -220,6 +220,7 @@ fn occupy(end: RawFd) -> io::Result<Vec<OwnedFd>> {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::os::fd::AsFd as _;
     use std::process::Stdio;
 
     /// What a shell that was set up so prints.
@@ -298,5 +299,129 @@ mod tests {
         };
         let refused = setup.apply(&mut Command::new("true")).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn held() -> crate::Hold {
+        use crate::{Coverage, Hold, Host, Origin, PortRange, Protocol};
+        let coverage = Coverage::Host;
+        PortRange::DEFAULT
+            .ports_from(std::process::id().wrapping_mul(71))
+            .find_map(|port| {
+                Hold::acquire(
+                    Host::default(),
+                    port,
+                    Protocol::Tcp,
+                    coverage,
+                    Origin::Range,
+                )
+                .ok()
+            })
+            .expect("some port of ten thousand can be held")
+    }
+
+    /// Starts `true`; what is learnt of it.
+    #[cfg(target_os = "linux")]
+    fn start(setup: Setup<'_>) -> io::Result<Answered> {
+        let mut command = Command::new("true");
+        let started = setup.apply(&mut command)?;
+        let mut child = command.spawn()?;
+        drop(command);
+        let answered = started.answered();
+        child.wait()?;
+        answered
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn where_the_kernel_refuses_the_filter_the_hold_is_relaxed_or_nothing_starts() {
+        use crate::sys::failing;
+
+        let _starting = crate::PROCESSES.write();
+        let hold = held();
+        let address = ("127.0.0.1", hold.port().number());
+        let with = |adoption| Setup {
+            environment: vec![path()],
+            adoption,
+            ..Setup::default()
+        };
+        // A second listener is what it refuses.
+        let calls = &[libc::SYS_chdir];
+        let begin = |adoption| failing::run(calls, usize::MAX, 0, || start(with(adoption)));
+        let Some((refused, _)) = begin(Adoption::Must) else {
+            return;
+        };
+        assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EBUSY));
+        assert!(TcpListener::bind(address).is_err());
+        let relaxed = begin(Adoption::OrRelaxed(hold.descriptors()));
+        match relaxed.unwrap().0.unwrap() {
+            Answered::Refused(why) => assert_eq!(why.raw_os_error(), Some(libc::EBUSY)),
+            other => panic!("{other:?}"),
+        }
+        TcpListener::bind(address).unwrap();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_child_that_can_not_be_set_up_does_not_start() {
+        use crate::sys::failing::each;
+
+        let _starting = crate::PROCESSES.write();
+        let calls = [
+            libc::SYS_fcntl,
+            libc::SYS_socketpair,
+            libc::SYS_prctl,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_dup2,
+            libc::SYS_dup3,
+            libc::SYS_sendmsg,
+            libc::SYS_recvmsg,
+            libc::SYS_setsockopt,
+        ];
+        let begin = |hold: &mut crate::Hold| {
+            let sockets = vec![("WEB".into(), TcpListener::bind("127.0.0.1:0")?.into())];
+            start(Setup {
+                environment: vec![path()],
+                sockets,
+                adoption: Adoption::OrRelaxed(hold.descriptors()),
+                ..Setup::default()
+            })
+        };
+        let mut ways = [0, 0];
+        each(
+            &calls,
+            libc::EIO,
+            held,
+            begin,
+            |_, answered| match answered {
+                Ok(Answered::Refused(why)) => {
+                    assert_eq!(why.raw_os_error(), Some(libc::EBUSY));
+                    ways[0] += 1;
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+                    ways[1] += 1;
+                }
+            },
+        );
+        assert!(ways == [0, 0] || ways.iter().all(|it| *it > 0), "{ways:?}");
+    }
+
+    #[test]
+    fn a_process_knows_its_group_and_a_number_that_is_none_is_refused() {
+        let group = own_group().unwrap();
+        let shown = rustix::process::getpgrp().as_raw_nonzero().get();
+        assert_eq!(i64::from(group), i64::from(shown));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        for (group, expect) in [
+            (0, io::ErrorKind::InvalidInput),
+            (u32::MAX, io::ErrorKind::InvalidInput),
+        ] {
+            let refused = to_foreground(file.as_fd(), group).unwrap_err();
+            assert_eq!(refused.kind(), expect, "{group}");
+        }
+        let no_terminal = to_foreground(file.as_fd(), group).unwrap_err();
+        assert_eq!(no_terminal.raw_os_error(), Some(libc::ENOTTY));
     }
 }

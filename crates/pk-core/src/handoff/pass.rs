@@ -117,11 +117,35 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_does_not_get_through_is_an_error() {
+        let _no_process_starts = crate::PROCESSES.read();
+        let (here, mut there) = UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let text = vec![7; 16 << 20];
+        let refused = send(&here, &text, &[]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        // What has got through is the beginning.
+        drop(here);
+        let mut arrived = Vec::new();
+        there.read_to_end(&mut arrived).unwrap();
+        assert!(!arrived.is_empty() && text.starts_with(&arrived));
+        drop(there);
+        let (here, there) = UnixStream::pair().unwrap();
+        drop(there);
+        let refused = send(&here, b"x", &[]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
+        assert!(receive(std::fs::File::open("/dev/null").unwrap(), &mut [0]).is_err());
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn the_other_end_of_a_pair_is_this_user() {
         let _no_process_starts = crate::PROCESSES.read();
         let (here, _there) = UnixStream::pair().unwrap();
         let me = rustix::process::geteuid().as_raw();
         assert_eq!(peer_uid(&here).unwrap(), me);
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let none = UnixStream::from(OwnedFd::from(file));
+        assert!(peer_uid(&none).is_err());
     }
 }

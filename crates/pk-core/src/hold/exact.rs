@@ -26,14 +26,15 @@ impl Hold {
         if !self.members.iter().any(|it| is_it(it) && !it.is_hidden()) {
             self.renew(wildcard, is_dual)?;
         }
-        let given = self
-            .members
-            .iter()
-            .find(|it| is_it(it))
-            .ok_or_else(in_use)?;
-        let given = given.socket.try_clone()?;
-        self.members
-            .retain(|it| it.transport == Transport::Udp || is_it(it) || !(is_dual || it.is_dual()));
+        let at = self.members.iter().position(is_it).ok_or_else(in_use)?;
+        let given = self.members[at].socket.try_clone()?;
+        // It is not asked again which one it is: where the kernel fails to tell, none would be left.
+        let mut number = 0..;
+        self.members.retain(|it| {
+            number.next() == Some(at)
+                || it.transport == Transport::Udp
+                || !(is_dual || it.is_dual())
+        });
         Ok(given)
     }
 

@@ -1,5 +1,8 @@
 //! Holds against real challengers, as themselves and after somebody else.
 
+#[cfg(target_os = "linux")]
+mod faults;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 

@@ -208,6 +208,57 @@ mod tests {
         }
     }
 
+    /// What is understood of an answer in these datagrams.
+    fn answer(datagrams: &[&[u8]]) -> io::Result<usize> {
+        let (here, there) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        for datagram in datagrams {
+            there.send(datagram).unwrap();
+        }
+        let mut found = Vec::new();
+        receive(&here.into(), Transport::Tcp, &mut found).map(|()| found.len())
+    }
+
+    fn framed(kind: u16, body: &[u8]) -> Vec<u8> {
+        let mut bytes = (u32::try_from(HEADER + body.len()).unwrap())
+            .to_ne_bytes()
+            .to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.resize(HEADER, 0);
+        bytes.extend(body);
+        bytes
+    }
+
+    #[test]
+    fn an_answer_goes_on_until_it_is_done_and_a_refusal_is_an_error() {
+        let mut body = [0; MESSAGE];
+        (body[0], body[1]) = (2, 10);
+        let one = framed(SOCK_DIAG_BY_FAMILY, &body);
+        let done = framed(DONE, &[0; 4]);
+        // Of kinds that nobody knows nothing is understood.
+        let other = framed(99, &body);
+        let together = [&one[..], &other, &one, &done].concat();
+        assert_eq!(answer(&[&together]).unwrap(), 2);
+        assert_eq!(answer(&[&one, &other, &one, &done]).unwrap(), 2);
+        let refused = framed(ERROR, &(-libc::EPERM).to_ne_bytes());
+        let refused = answer(&[&one, &refused]).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+        let unnamed = answer(&[&framed(ERROR, &[])]).unwrap_err();
+        assert_eq!(unnamed.kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn each_state_has_a_number_and_a_name_of_its_own() {
+        let mut names: Vec<_> = (1..=11).map(|it| state(it).unwrap().to_string()).collect();
+        assert_eq!(names[1], "syn-sent");
+        assert_eq!(names[9], "listen");
+        assert_eq!(state(12), state(3));
+        assert_eq!(state(13), state(7));
+        assert_eq!((state(0), state(14)), (None, None));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 11);
+    }
+
     #[test]
     fn attributes_are_found_behind_others() {
         let bytes = [5, 0, 8, 0, 3, 0, 0, 0, 5, 0, 11, 0, 1, 0, 0, 0];

@@ -9,6 +9,9 @@ pub(crate) use linux::{
     notification, number, peer_uid, protocol_of, set_number,
 };
 
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use linux::failing;
+
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(not(target_os = "linux"))]

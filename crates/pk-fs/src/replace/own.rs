@@ -96,5 +96,23 @@ mod tests {
         check("link", "a link");
         check("fifo", "a FIFO");
         check("socket", "a socket");
+        let long = "x".repeat(300);
+        let failed = read(&at(&long), 8).unwrap_err();
+        match failed {
+            DurableError::Io { path, source, .. } => {
+                assert_eq!(path, at(&long));
+                assert_eq!(
+                    source.raw_os_error(),
+                    Some(Errno::NAMETOOLONG.raw_os_error())
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        // What is opened can still fail to be read: this is no memory of ours.
+        let failed = read(Path::new("/proc/self/mem"), 8).unwrap_err();
+        assert!(
+            matches!(failed, DurableError::Io { action: "read", .. }),
+            "{failed:?}"
+        );
     }
 }

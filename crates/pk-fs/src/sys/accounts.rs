@@ -54,4 +54,18 @@ mod tests {
         check(1000, 100, false);
         check(1000, 4242, false);
     }
+
+    #[test]
+    fn lines_that_are_none_are_passed_over() {
+        let none = ["", "x", "x:x", "x:x:y", "x:x:7", "x:x:7:y", "x:x:y:7"];
+        let around = |line: &str| {
+            let broken = none.join("\n");
+            format!("{broken}\n{line}\n{broken}")
+        };
+        let passwd = around("ann:x:1000:1000::/:");
+        assert!(only_member(&passwd, &around("ann:x:1000:"), 1000, 1000));
+        assert!(only_member(&passwd, &around("ann:x:1000"), 1000, 1000));
+        assert!(!only_member(&passwd, &around("ann:x:1000:bob"), 1000, 1000));
+        assert!(!only_member(&passwd, &around("ann:x"), 1000, 1000));
+    }
 }

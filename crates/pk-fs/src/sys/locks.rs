@@ -69,4 +69,17 @@ mod tests {
         check("fe:00", 132, None);
         check("fe:00", 7, None);
     }
+
+    #[test]
+    fn lines_that_are_none_are_passed_over() {
+        let line = "1: FLOCK ADVISORY WRITE 30 fe:00:131 0 EOF";
+        let words: Vec<_> = line.split(' ').collect();
+        let beginnings = (0..6).map(|end| words[..end].join(" "));
+        let mut text = beginnings.collect::<Vec<_>>().join("\n");
+        text += "\n1: FLOCK ADVISORY WRITE x fe:00:131\n1: FLOCK ADVISORY WRITE 9 131\n";
+        text += "1: FLOCK ADVISORY WRITE 9 fe:00:x\n";
+        assert_eq!(find(&text, "fe:00", 131), None);
+        text += line;
+        assert_eq!(find(&text, "fe:00", 131), Some(30));
+    }
 }

@@ -248,6 +248,35 @@ mod tests {
     use std::io::Write;
 
     #[test]
+    fn a_way_is_called_as_it_is_written() {
+        use HandOver::{Adopt, Auto, Close, Fd, Relaxed};
+
+        let ways = [Auto, Fd, Adopt, Relaxed, Close];
+        let names = ways.map(HandOver::name);
+        assert_eq!(names, ["auto", "fd", "adopt", "relaxed", "close"]);
+        let written = ways.map(|way| serde_json::to_value(way).unwrap());
+        assert_eq!(written, names);
+    }
+
+    #[test]
+    fn what_is_no_message_is_not_waited_for() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let mut channel = Channel::new(here, Vec::new()).unwrap();
+        there.write_all(b"\"stop it\"\n").unwrap();
+        let error = channel.hear::<Told>().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let mut channel = Channel::new(here, vec![b' '; message::MOST + 1]).unwrap();
+        there.write_all(b"  ").unwrap();
+        let error = channel.hear::<Told>().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        // Whoever speaks to nobody is not kept waiting, and hears that nobody is left.
+        drop(there);
+        channel.say(&Told::Start);
+        assert!(channel.hear::<Told>().is_err());
+    }
+
+    #[test]
     fn messages_are_heard_one_by_one_when_they_are_whole() {
         let (here, mut there) = UnixStream::pair().unwrap();
         let mut channel = Channel::new(here, Vec::new()).unwrap();

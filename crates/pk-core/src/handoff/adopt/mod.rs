@@ -15,6 +15,9 @@ mod asked;
 mod bind;
 #[cfg(target_os = "linux")]
 mod descriptor;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]

@@ -38,20 +38,58 @@ pub(super) fn copy(from: &Socket, to: &Socket) {
             debug!(level, name, value, ?set, "option of a replaced socket");
         }
     }
+    // What is logged is only evaluated where somebody listens, so it must not do anything.
     // The kernel doubles what it is told.
     if let (Ok(size), Ok(before)) = (from.recv_buffer_size(), to.recv_buffer_size())
         && size != before
     {
-        debug!(size, set = ?to.set_recv_buffer_size(size / 2), "receive buffer");
+        let set = to.set_recv_buffer_size(size / 2);
+        debug!(size, ?set, "receive buffer");
     }
     if let (Ok(size), Ok(before)) = (from.send_buffer_size(), to.send_buffer_size())
         && size != before
     {
-        debug!(size, set = ?to.set_send_buffer_size(size / 2), "send buffer");
+        let set = to.set_send_buffer_size(size / 2);
+        debug!(size, ?set, "send buffer");
     }
     if let (Ok(time), Ok(before)) = (from.linger(), to.linger())
         && time != before
     {
-        debug!(?time, set = ?to.set_linger(time), "linger");
+        let set = to.set_linger(time);
+        debug!(?time, ?set, "linger");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use crate::Transport;
+    use crate::probe::{self, Stack};
+
+    #[test]
+    fn what_a_program_has_set_is_set_on_what_takes_its_place() {
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let socket = || probe::open(Transport::Tcp, address, Stack::Single).unwrap();
+        let (from, to) = (socket(), socket());
+        let untouched = to.recv_buffer_size().unwrap();
+        copy(&from, &to);
+        assert_eq!(to.recv_buffer_size().unwrap(), untouched);
+        from.set_keepalive(true).unwrap();
+        from.set_tcp_nodelay(true).unwrap();
+        from.set_ttl_v4(7).unwrap();
+        from.set_recv_buffer_size(9000).unwrap();
+        from.set_send_buffer_size(9500).unwrap();
+        from.set_linger(Some(Duration::from_secs(3))).unwrap();
+        copy(&from, &to);
+        assert!(to.keepalive().unwrap() && to.tcp_nodelay().unwrap());
+        assert_eq!(to.ttl_v4().unwrap(), 7);
+        assert_eq!(to.linger().unwrap(), Some(Duration::from_secs(3)));
+        let sizes = |socket: &Socket| {
+            let sizes = [socket.recv_buffer_size(), socket.send_buffer_size()];
+            sizes.map(Result::unwrap)
+        };
+        assert_eq!(sizes(&to), sizes(&from));
     }
 }

@@ -47,18 +47,22 @@ const NATIVE: (usize, usize) = (0, 1);
 #[cfg(target_arch = "aarch64")]
 const NATIVE: (usize, usize) = (2, 3);
 
+/// Instructions of a filter: BPF's names are `LD|W|ABS`, `JMP|JEQ|K` and `RET|K`.
+pub(super) const LOAD: u16 = 0x20;
+pub(super) const EQUAL: u16 = 0x15;
+pub(super) const RETURN: u16 = 0x06;
+/// What is returned for a call that goes on untouched.
+pub(super) const ALLOW: u32 = 0x7fff_0000;
+/// Offsets in `struct seccomp_data`.
+pub(super) const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const FIRST_ARGUMENT: u32 = 16;
+
+pub(super) const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt, jf, k }
+}
+
 const fn filter() -> [libc::sock_filter; LENGTH] {
-    const ALLOW: u32 = 0x7fff_0000;
-    const LOAD: u16 = 0x20;
-    const EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    // Offsets in `struct seccomp_data`.
-    const NUMBER: u32 = 0;
-    const ARCH: u32 = 4;
-    const FIRST_ARGUMENT: u32 = 16;
-    const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
-        libc::sock_filter { code, jt, jf, k }
-    }
     let (wide, wide_calls) = CALLS[NATIVE.0];
     let (narrow, narrow_calls) = CALLS[NATIVE.1];
     [
@@ -94,7 +98,7 @@ const fn filter() -> [libc::sock_filter; LENGTH] {
 pub(crate) fn install_filter() -> Result<RawFd, i32> {
     const FLAGS: c_ulong = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     const PATIENT: c_ulong = FLAGS | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    match install(PATIENT) {
+    match install(&FILTER, PATIENT) {
         Err(libc::EACCES) => {
             // SAFETY: the call takes numbers only.
             if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
@@ -104,17 +108,17 @@ pub(crate) fn install_filter() -> Result<RawFd, i32> {
         Err(libc::EINVAL) => {}
         done => return done,
     }
-    match install(PATIENT) {
+    match install(&FILTER, PATIENT) {
         // Before Linux 5.19 a signal interrupts the wait, and the call is made anew.
-        Err(libc::EINVAL) => install(FLAGS),
+        Err(libc::EINVAL) => install(&FILTER, FLAGS),
         done => done,
     }
 }
 
-fn install(flags: c_ulong) -> Result<RawFd, i32> {
+pub(super) fn install(steps: &[libc::sock_filter], flags: c_ulong) -> Result<RawFd, i32> {
     let mut program = libc::sock_fprog {
-        len: LENGTH as u16,
-        filter: FILTER.as_ptr().cast_mut(),
+        len: steps.len() as u16,
+        filter: steps.as_ptr().cast_mut(),
     };
     // SAFETY: the kernel copies the program, which lives through the call, and does not write to it.
     let descriptor = unsafe {
@@ -178,10 +182,10 @@ mod tests {
     }
 
     /// Runs the filter as the kernel would.
-    fn asks(arch: u32, number: u32, first: u32) -> bool {
+    fn asks(filter: &[libc::sock_filter], arch: u32, number: u32, first: u32) -> bool {
         let (mut at, mut value) = (0, 0);
         loop {
-            let step = FILTER[at];
+            let step = filter[at];
             at += 1;
             match step.code {
                 0x20 => {
@@ -202,6 +206,8 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn only_bind_and_listen_are_asked_about() {
+        let filter = filter();
+        let asks = |arch, number, first| asks(&filter, arch, number, first);
         for number in (0..1000).chain(0x4000_0000..0x4000_0200) {
             let wide = [49, 50, 0x4000_0031, 0x4000_0032].contains(&number);
             assert_eq!(asks(ARCH_X86_64, number, 2), wide, "x86-64 {number:#x}");

@@ -4,6 +4,8 @@
     reason = "system calls that neither socket2 nor rustix wraps"
 )]
 
+#[cfg(test)]
+pub(crate) mod failing;
 pub(crate) mod filter;
 pub(crate) mod notification;
 

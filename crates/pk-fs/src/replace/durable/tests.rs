@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use super::*;
 
+mod owners;
+
 struct Home(tempfile::TempDir);
 
 impl Home {

@@ -239,7 +239,7 @@ services:
     #[test]
     fn a_script() {
         let tree = tree(&[
-            ("/api/url", text("http://x/</script>")),
+            ("/api/url", text("http://x/</script>\\")),
             ("/ports/0", Meaning::Port(8080)),
         ]);
         let found = tree.unwrap().script(Some("window.ENV"));
@@ -247,7 +247,7 @@ services:
 // Written by portkeeper prepare. What is changed here is lost: change portkeeper.toml.
 window.ENV = {
   \"api\": {
-    \"url\": \"http://x/\\u003c/script>\"
+    \"url\": \"http://x/\\u003c/script>\\\\\"
   },
   \"ports\": [
     8080
@@ -265,6 +265,8 @@ window.ENV = {
             ["/a/b", "/a"],
             ["/a/0", "/a/b"],
             ["a", "/b"],
+            ["/a/0", "/a/0/b"],
+            ["/a/0/b", "/a/0"],
         ] {
             let values: Vec<_> = pointers.iter().map(|it| (*it, text("x"))).collect();
             assert!(tree(&values).is_err(), "{pointers:?}");

@@ -5,6 +5,8 @@
     reason = "a failed step is a failed test, and plain files set the scene"
 )]
 
+mod guards;
+
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -39,9 +41,13 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn keeper(folder: &TempDir) -> PortKeeper {
+    keeper_in(folder.path())
+}
+
+fn keeper_in(folder: &Path) -> PortKeeper {
     let settings = Settings {
-        registry: Some(folder.path().join("registry.json")),
-        state_dir: Some(folder.path().join("state")),
+        registry: Some(folder.join("registry.json")),
+        state_dir: Some(folder.join("state")),
         ..Settings::default()
     };
     let command = HolderCommand {
