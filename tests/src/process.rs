@@ -8,7 +8,10 @@ use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
+};
 
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -103,6 +106,23 @@ pub fn make_zombie(child: &Child) {
         WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
     )
     .expect("our child");
+}
+
+/// Waits until `pid`, which need not be a child of ours, runs no more: told by the kernel at once
+/// where it can, which [`eventually`] would look for again and again.
+///
+/// # Panics
+/// It still runs after `limit`.
+#[track_caller]
+pub fn gone(limit: Duration, pid: u32) {
+    let most = Timespec::try_from(limit).expect("a limit");
+    if let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+        && let Ok(process) = pidfd_open(number, PidfdFlags::empty())
+    {
+        // Whatever this says, it is seen below.
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&most));
+    }
+    eventually(limit, "a process is gone", || !is_alive(pid));
 }
 
 /// Waits until `condition` holds, looking at it again and again.

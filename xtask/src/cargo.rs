@@ -97,16 +97,31 @@ pub(crate) fn build(options: &[&str]) -> Result<Result<PathBuf, ExitCode>, Box<d
 /// # Errors
 /// As [`build`].
 pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
+    build_static("release", &STATIC)
+}
+
+/// Builds the program for the hunt: linked as it is released, for the same reason, since a hunt runs
+/// it some hundred thousand times; but there somebody unwinds.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_for_hunt() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
+    let [linked, _, random] = STATIC;
+    build_static("fuzz", &[linked, random])
+}
+
+/// Builds the program with this profile and, on Linux, these flags.
+fn build_static(profile: &str, with: &[&str]) -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
     if !cfg!(target_os = "linux") {
-        return build(&["--release"]);
+        return build(&["--profile", profile]);
     }
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    for flag in STATIC {
+    for flag in with {
         flags = format!("{flags} {flag}");
     }
     // With a target named, what runs while building (proc-macros) is not linked so.
     let target = host()?;
-    let mut build = command(&["build", "--release", "--target", &target]);
+    let mut build = command(&["build", "--profile", profile, "--target", &target]);
     build.env("RUSTFLAGS", flags.trim_start());
     Ok(artifacts(build, &[PROGRAM])?.map(|[program]| program))
 }

@@ -39,7 +39,8 @@ impl PortKeeper {
                     let pid = reservation.process.map_or(0, |process| process.pid);
                     return Err(Error::ProgramRuns { port, pid });
                 }
-                if !transaction.replace(&reservation) {
+                let is_others = uid != here.uid && here.uid != 0;
+                if is_others || !transaction.replace(&reservation) {
                     return Err(Error::NotYours { port, uid });
                 }
                 renewed.push(reservation);
@@ -53,5 +54,34 @@ impl PortKeeper {
             }
         })?;
         Ok(updated.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pk_registry::Lease;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::reservation::Kept;
+
+    #[test]
+    fn what_was_renewed_stays_renewed_when_it_is_kept() {
+        let folder = TempDir::new().unwrap();
+        let keeper = PortKeeper::at(folder.path().join("registry.json")).unwrap();
+        let seconds = |number| Ttl::For(Duration::from_secs(number));
+        let lease = || match keeper.status().unwrap().entries.as_slice() {
+            [pk_registry::Listed::Sound { reservation, .. }] => reservation.lease,
+            entries => panic!("{entries:?}"),
+        };
+        let guard = keeper.request().ttl(seconds(30)).reserve().unwrap();
+        let (first, selection) = (lease(), Selection::only(guard.record()));
+        let renewed = keeper.renew(&selection, Some(seconds(3600))).unwrap();
+        assert_eq!(guard.keep().unwrap(), Kept::Leased);
+        assert_eq!(lease(), renewed[0].lease);
+        assert_ne!(lease(), first);
+        assert!(matches!(lease(), Lease::Until(_)), "{first:?}");
     }
 }

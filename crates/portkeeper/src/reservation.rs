@@ -7,7 +7,7 @@ use std::time::Duration;
 use pk_core::{Coverage, Hold, Host, Machine, Origin, Port, ProcessId, Protocol, Transport};
 use pk_fs::live::LiveFile;
 use pk_fs::lock::Wait;
-use pk_registry::{Here, Kind, Reservation as Record, Transaction};
+use pk_registry::{Here, Kind, Lease, Reservation as Record, Transaction};
 use tracing::debug;
 
 use crate::error::Error;
@@ -219,10 +219,11 @@ impl Reservation {
             return Ok(Kept::Leased);
         }
         let here = self.keeper.here();
-        let mut record = self.record.clone();
-        if record.lease == pk_registry::Lease::Never {
-            record.lease = self.keeper.lease(None, &here);
-        }
+        let record = self.record.clone();
+        let lease = |now| match now {
+            Lease::Never => self.keeper.lease(None, &here),
+            Lease::Until(_) => now,
+        };
         let (hold, live) = (self.hold.take(), self.live.take());
         let (Some(hold), Some(live), Some(command)) = (hold, live, &self.keeper.holder) else {
             let record = Record {
@@ -230,7 +231,7 @@ impl Reservation {
                 process: None,
                 ..record
             };
-            self.rewrite(&record, &here)?;
+            self.rewrite(&record, &here, lease)?;
             self.disarm();
             return Ok(Kept::Leased);
         };
@@ -248,7 +249,7 @@ impl Reservation {
             control: Some(control.path().into()),
             ..record
         };
-        self.rewrite(&record, &here)?;
+        let record = self.rewrite(&record, &here, lease)?;
         let mut holder = launched.hand_over(&record, self.keeper.path(), &live, control, hold)?;
         // Somebody has to ask for its status when it ends, or it stays in the process table.
         std::thread::spawn(move || holder.wait());
@@ -306,8 +307,7 @@ impl Reservation {
             control: Some(control.path().into()),
             ..self.record.clone()
         };
-        self.rewrite(&record, &here)?;
-        self.record = record;
+        self.record = self.rewrite(&record, &here, |now| now)?;
         launch.run(&holder, vec![self], control, waiting, &here.machine, notice)
     }
 
@@ -347,14 +347,30 @@ impl Reservation {
         self.disarm();
     }
 
-    fn rewrite(&self, record: &Record, here: &Here) -> Result<(), Error> {
-        let replace = |transaction: &mut Transaction<'_>| match transaction.replace(record) {
-            true => Ok(()),
-            false => Err(Error::NotReserved {
-                ports: vec![record.port],
-            }),
+    /// Writes down what becomes of it, and gives that back. `lease` is made of the one that the registry
+    /// knows: it may have been renewed since it was reserved.
+    fn rewrite(
+        &self,
+        record: &Record,
+        here: &Here,
+        lease: impl Fn(Lease) -> Lease,
+    ) -> Result<Record, Error> {
+        let ports = vec![record.port];
+        let replace = |transaction: &mut Transaction<'_>| {
+            let there = transaction.reservations_of(&ports);
+            let now = there.into_iter().find(|(it, _)| it.id == record.id);
+            let record = Record {
+                lease: lease(now.map_or(record.lease, |(now, _)| now.lease)),
+                ..record.clone()
+            };
+            match transaction.replace(&record) {
+                true => Ok(record),
+                false => Err(Error::NotReserved {
+                    ports: ports.clone(),
+                }),
+            }
         };
-        self.keeper.update(here, replace).map(|_| ())
+        Ok(self.keeper.update(here, replace)?.value)
     }
 
     fn let_go(&mut self) {

@@ -24,9 +24,17 @@ const HANGS: i32 = 3;
 /// How many operations of sequences and histories were done in this process.
 static STEPS: AtomicU64 = AtomicU64::new(0);
 
+/// And how many commands were run for them.
+static COMMANDS: AtomicU64 = AtomicU64::new(0);
+
 /// One more operation is done.
 pub fn step() {
     STEPS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One more command is run.
+pub fn command() {
+    COMMANDS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// What came of a hunt.
@@ -34,6 +42,8 @@ pub fn step() {
 pub struct Hunted {
     /// How many operations they were made of, where they were.
     pub steps: u64,
+    /// How many commands were run for that.
+    pub commands: u64,
     /// How many inputs were checked.
     pub executions: u64,
     /// How long it took.
@@ -104,6 +114,7 @@ pub fn hunt(target: &Target, time: Duration, seed: u64, how: How) -> Hunted {
     }
     Hunted {
         steps: STEPS.load(Ordering::Relaxed),
+        commands: COMMANDS.load(Ordering::Relaxed),
         executions,
         took: started.elapsed(),
         finding,

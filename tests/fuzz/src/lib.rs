@@ -19,6 +19,7 @@ mod readers;
 mod sys;
 pub mod target;
 pub mod targets;
+mod worlds;
 
 pub use target::Target;
 pub use targets::TARGETS;

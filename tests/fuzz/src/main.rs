@@ -61,9 +61,13 @@ fn run(target: &str, seconds: &str, seed: &str, how: How) -> io::Result<bool> {
         0 => String::new(),
         steps => format!(" of {steps} operations"),
     };
+    let commands = match hunted.commands {
+        0 => String::new(),
+        commands => format!(" by {commands} commands"),
+    };
     writeln!(
         io::stdout(),
-        "{name}: {} executions{steps} in {took:.1} s, {findings} findings",
+        "{name}: {} executions{steps}{commands} in {took:.1} s, {findings} findings",
         hunted.executions
     )?;
     Ok(findings > 0)

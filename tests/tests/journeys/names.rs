@@ -225,6 +225,22 @@ fn a_renewal_gives_a_lease_and_a_hold_more_time() {
 }
 
 #[test]
+fn nobody_renews_what_is_anothers() {
+    // Root may.
+    let Some(env) = TestEnv::plain_user() else {
+        return;
+    };
+    let port = env.pk("reserve --ttl 1h").ok().port();
+    let registry = fs::read_to_string(env.registry()).unwrap();
+    let mine = format!("\"uid\":{}", env.uid());
+    assert!(registry.contains(&mine), "{registry}");
+    let theirs = registry.replace(&mine, &format!("\"uid\":{}", env.uid() + 1));
+    fs::write(env.registry(), &theirs).unwrap();
+    env.pk(format!("renew {port} --ttl never")).refused(4);
+    assert_eq!(fs::read_to_string(env.registry()).unwrap(), theirs);
+}
+
+#[test]
 fn the_number_in_the_file_goes_before_the_remembered_one() {
     let (env, ports) = (TestEnv::new(), Ports::claim(1));
     let line = "reserve --name web --write-env PORT";

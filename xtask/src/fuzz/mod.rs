@@ -4,9 +4,10 @@
 mod libfuzzer;
 mod planted;
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
@@ -75,24 +76,33 @@ pub(crate) fn run(asked: &Fuzz) -> Outcome {
     if asked.list {
         return Ok(cargo::run(Command::new(hunter).arg("list"))?);
     }
-    let program = match cargo::build(&["--profile", "fuzz"])? {
-        Ok(program) => program,
-        Err(code) => return Ok(code),
+    let targets = match (&asked.replay, &asked.target) {
+        // The folder of an input is called as its target.
+        (Some(file), _) => vec![folder_of(file)],
+        (None, Some(target)) => vec![target.clone()],
+        (None, None) => targets(&hunter)?,
     };
+    let mut program = None;
+    for target in &targets {
+        // What reads bytes runs no program, and need not wait for one.
+        if program.is_none() && !is_of_bytes(&hunter, target)? {
+            program = match cargo::build_for_hunt()? {
+                Ok(program) => Some(program),
+                Err(code) => return Ok(code),
+            };
+        }
+    }
     if let Some(file) = &asked.replay {
         let mut replay = Command::new(hunter);
+        replay.arg("replay").arg(file);
         return Ok(cargo::run(
-            replay.arg("replay").arg(file).env("PK_BIN", program),
+            replay.envs(program.map(|path| ("PK_BIN", path))),
         )?);
     }
     let hunt = Hunt {
         asked,
         hunter: &hunter,
-        program: &program,
-    };
-    let targets = match &asked.target {
-        Some(target) => vec![target.clone()],
-        None => targets(&hunter)?,
+        program: program.as_deref(),
     };
     let mut found = ExitCode::SUCCESS;
     for target in targets {
@@ -105,21 +115,42 @@ pub(crate) fn run(asked: &Fuzz) -> Outcome {
 }
 
 /// The names of all targets.
-fn targets(hunter: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+fn targets(hunter: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let list = String::from_utf8(Command::new(hunter).arg("list").output()?.stdout)?;
     let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     Ok(list.lines().map(name).collect())
 }
 
+/// The name of the folder that a file is in.
+fn folder_of(file: &Path) -> String {
+    let folder = file.parent().and_then(Path::file_name);
+    folder.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// Whether inputs of a target are any bytes, which libFuzzer makes.
+///
+/// # Errors
+/// There is no such target.
+fn is_of_bytes(hunter: &Path, target: &str) -> Result<bool, Box<dyn Error>> {
+    let mut ask = Command::new(hunter);
+    ask.args(["is-of-bytes", target]).stderr(Stdio::null());
+    match ask.status()?.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(format!("there is no target `{target}`: --list lists them").into()),
+    }
+}
+
 struct Hunt<'h> {
     asked: &'h Fuzz,
     hunter: &'h Path,
-    program: &'h Path,
+    /// Where a target runs it.
+    program: Option<&'h Path>,
 }
 
 impl Hunt<'_> {
     fn of(&self, target: &str) -> Outcome {
-        let of_bytes = self.is_of_bytes(target)?;
+        let of_bytes = is_of_bytes(self.hunter, target)?;
         let libfuzzer = match self.asked.engine {
             Engine::Proptest => None,
             Engine::Auto if !of_bytes || !libfuzzer::is_possible() => None,
@@ -130,12 +161,6 @@ impl Hunt<'_> {
             Some(Ok(libfuzzer)) => self.with_libfuzzer(&libfuzzer, target),
             None => self.with_proptest(target),
         }
-    }
-
-    /// Whether inputs of a target are any bytes, which libFuzzer makes.
-    fn is_of_bytes(&self, target: &str) -> io::Result<bool> {
-        let mut ask = Command::new(self.hunter);
-        Ok(ask.args(["is-of-bytes", target]).status()?.success())
     }
 
     fn with_proptest(&self, target: &str) -> Outcome {
@@ -171,7 +196,7 @@ impl Hunt<'_> {
             &self.asked.seconds.to_string(),
             &seed.to_string(),
         ]);
-        hunter.env("PK_BIN", self.program);
+        hunter.envs(self.program.map(|path| ("PK_BIN", path)));
         hunter
     }
 

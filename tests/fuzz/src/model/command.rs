@@ -16,6 +16,7 @@ use super::check::{self, Shown, Status};
 use super::library::number;
 use super::machine::{Mode, World};
 use super::{Answer, Breakage, Model, Op, Wish, words};
+use crate::{hunt, worlds};
 
 /// The program in a world of its own.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl World for Command {
     const MODE: Mode = Mode::Command;
 
     fn new() -> Command {
-        let env = TestEnv::new();
+        let env = worlds::new();
         let first = Model::default();
         env.write(".env", check::env(&first.env, number));
         env.write("config.json", check::config(&first.json, number));
@@ -49,7 +50,15 @@ impl World for Command {
         match op {
             Op::Reserve(wish) => return self.reserve(wish, after),
             Op::Release { port, .. } => return self.release(*port, after),
-            Op::Collect => drop(self.env.pk("gc").ok()),
+            Op::Renew { port, ttl, .. } => {
+                let renewed = self.pk(words::renew(*port, *ttl)).sane();
+                assert!(matches!(renewed.code, Some(0 | 4)), "{renewed:?}");
+                return match renewed.code {
+                    Some(0) => Answer::Done,
+                    _ => Answer::Refused,
+                };
+            }
+            Op::Collect => drop(self.pk("gc").ok()),
             Op::Kill(id) => self.kill(*id),
             Op::Pass(_) => self.pass(after),
             Op::Reboot => self.reboot(),
@@ -68,7 +77,7 @@ impl World for Command {
                 }
             }
             Op::Restore => {
-                let restored = self.env.pk("backup restore .env").sane();
+                let restored = self.pk("backup restore .env").sane();
                 return if restored.code == Some(0) {
                     Answer::Done
                 } else {
@@ -93,9 +102,14 @@ impl World for Command {
 }
 
 impl Command {
+    fn pk(&self, line: impl AsRef<str>) -> pk_tests::Answer {
+        hunt::command();
+        self.env.pk(line)
+    }
+
     fn reserve(&mut self, wish: &Wish, after: &Model) -> Answer {
         let process = wish.tied.then(|| self.process());
-        let answer = self.env.pk(words::reserve(wish, process));
+        let answer = self.pk(words::reserve(wish, process));
         let Some(granted) = words::granted(answer) else {
             return Answer::Refused;
         };
@@ -109,7 +123,7 @@ impl Command {
     }
 
     fn release(&mut self, port: u8, after: &Model) -> Answer {
-        let mine = words::released(self.env.pk(words::release(port)));
+        let mine = words::released(self.pk(words::release(port)));
         self.holders
             .retain(|id, _| after.guards.iter().any(|guard| guard.id == *id));
         Answer::Released {
@@ -122,7 +136,7 @@ impl Command {
     fn kill(&mut self, id: u32) {
         let pid = self.holders.remove(&id).expect("the model has it");
         process::signal(pid, Signal::KILL);
-        process::eventually(PATIENCE, "a holder is gone", || !process::is_alive(pid));
+        process::gone(PATIENCE, pid);
     }
 
     fn reboot(&mut self) {
@@ -134,7 +148,7 @@ impl Command {
             // Nothing can be told any more of what was damaged.
             registry["boot_id"] = "another boot".into();
             fs::write(path, registry.to_string()).unwrap();
-            self.env.pk("gc").ok();
+            self.pk("gc").ok();
         }
     }
 
@@ -207,7 +221,7 @@ impl Command {
         let newer = r#"{"schema":"portkeeper/registry","version":2,"min_reader":2,"entries":[]}"#;
         fs::write(&path, newer).unwrap();
         for line in ["status", "gc", "reserve", "release 1", "release --mine"] {
-            drop(self.env.pk(line).refused(9));
+            drop(self.pk(line).refused(9));
         }
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
@@ -221,7 +235,7 @@ impl Command {
     }
 
     fn status(&self) -> Status {
-        let answer = self.env.pk("status --format json").ok();
+        let answer = self.pk("status --format json").ok();
         let mut status = Status {
             warns: answer.stderr.contains("warning"),
             ..Status::default()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operations::wish;
 use super::{Answer, Mode, Op, PORTS, Wish, Write, words};
-use crate::hunt;
+use crate::{hunt, worlds};
 
 /// What a client does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,13 +76,14 @@ pub fn clients() -> impl Strategy<Value = Vec<Vec<Step>>> {
 /// Lets the clients work in a world of their own.
 #[must_use]
 pub fn record(clients: &[Vec<Step>]) -> Vec<Event> {
-    let env = TestEnv::new();
+    let env = worlds::new();
     let begun = Instant::now();
     let client = |steps: &[Step]| -> Vec<Event> {
         let now = || u64::try_from(begun.elapsed().as_micros()).expect("a short time");
         let event = |step: &Step| {
             let (start, step) = (now(), step.clone());
             hunt::step();
+            hunt::command();
             let seen = act(&env, &step);
             let end = now();
             Event {

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use super::check::{self, Shown, Status};
 use super::machine::{Mode, World};
 use super::{Answer, Breakage, Model, Op, PORTS, Wish};
+use crate::worlds;
 
 /// The users' numbers.
 const USERS: [u32; 2] = [61_001, 61_002];
@@ -65,7 +66,7 @@ impl World for Library {
     const MODE: Mode = Mode::Library;
 
     fn new() -> Library {
-        let root = tempfile::Builder::new().prefix("pk-").tempdir().unwrap();
+        let root = worlds::folder();
         let clock = Arc::new(Mutex::new(Clock {
             boot_id: "boot-0".into(),
             boot_ms: BOOTED,
@@ -107,6 +108,7 @@ impl World for Library {
         match op {
             Op::Reserve(wish) => return self.reserve(wish, after),
             Op::Release { user, port } => return self.release(*user, *port),
+            Op::Renew { user, port, ttl } => return self.renew(*user, *port, *ttl),
             Op::Collect => self.collect(after),
             // Both ways of letting go.
             Op::LetGo(id) if id % 2 == 0 => self.guard(*id).release().unwrap(),
@@ -178,10 +180,10 @@ impl Library {
             request
         };
         request = if wish.hold { request.hold() } else { request };
-        let ttl = wish
-            .ttl
-            .map_or(Ttl::Never, |time| Ttl::For(Duration::from_millis(time)));
-        request = request.ttl(ttl).env_path(self.path(".env"));
+        if let Some(except) = wish.except.map(port) {
+            request = request.exclude(PortRange::new(except, except).unwrap());
+        }
+        request = request.ttl(lease(wish.ttl)).env_path(self.path(".env"));
         request = tied.map_or(request.clone(), |pid| request.until(pid));
         if wish.write.is_in_env() {
             request = request.write_env("PORT");
@@ -220,13 +222,21 @@ impl Library {
         )
     }
 
-    fn release(&self, user: u8, port: u8) -> Answer {
-        let selection = Selection {
-            ports: vec![Port::new(number(port)).unwrap()],
-            ..Selection::default()
-        };
+    fn renew(&self, user: u8, port: u8, ttl: Option<u64>) -> Answer {
         let keeper = &self.keepers[usize::from(user)];
-        let released = keeper.release(&selection, Force::No).unwrap();
+        match keeper.renew(&only(port), Some(lease(ttl))) {
+            Ok(renewed) => {
+                assert!(renewed.iter().all(|it| index(it.port.number()) == port));
+                Answer::Done
+            }
+            Err(Error::NotReserved { .. } | Error::NotYours { .. }) => Answer::Refused,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn release(&self, user: u8, port: u8) -> Answer {
+        let keeper = &self.keepers[usize::from(user)];
+        let released = keeper.release(&only(port), Force::No).unwrap();
         let is_theirs = |error: &Error| matches!(error, Error::NotYours { .. });
         let is_missing = |error: &Error| matches!(error, Error::NotReserved { .. });
         let theirs = released.failed.iter().any(is_theirs);
@@ -433,8 +443,23 @@ impl Library {
 
 impl Drop for Library {
     fn drop(&mut self) {
+        // While there is a registry: a guard without one would make another.
+        self.guards.clear();
         self.end_process();
     }
+}
+
+/// What is on a port.
+fn only(port: u8) -> Selection {
+    Selection {
+        ports: vec![Port::new(number(port)).unwrap()],
+        ..Selection::default()
+    }
+}
+
+/// So many milliseconds, or for ever.
+fn lease(ttl: Option<u64>) -> Ttl {
+    ttl.map_or(Ttl::Never, |time| Ttl::For(Duration::from_millis(time)))
 }
 
 /// Only for want of ports.

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::machine::agree;
-use super::{Answer, Event, Mode, Model, Op, Seen, Step};
+use super::{Answer, Event, Mode, Model, Op, Seen, Step, Wish};
 
 /// Checks a history.
 ///
@@ -96,6 +96,26 @@ impl Search<'_> {
     }
 }
 
+/// What may come of a reservation while some ports are in use that nobody knows of.
+impl Model {
+    /// Whether these ports may be granted, if others are in the way that nobody knows of.
+    fn may_grant(&self, wish: &Wish, ports: &[u8]) -> bool {
+        let is_asked_for = |port: &u8| {
+            let is_named = wish.preferred == Some(*port);
+            let is_in_range = !wish.strict && wish.range.contains(port);
+            (is_named || is_in_range) && wish.except != Some(*port)
+        };
+        let is_free = |port: &u8| self.is_free(*port, wish.protocol.of());
+        ports.len() == wish.count && ports.iter().all(|port| is_asked_for(port) && is_free(port))
+    }
+
+    /// Gives somebody these ports.
+    fn granting(mut self, wish: &Wish, ports: Vec<u8>) -> Model {
+        self.answer = self.reserve(wish, Some(ports));
+        self
+    }
+}
+
 /// What comes of a reservation while some port may be in use for a moment.
 fn hindered(op: &Op, answer: &Answer, model: &Model) -> Option<Model> {
     match (op, answer) {
@@ -110,8 +130,8 @@ fn hindered(op: &Op, answer: &Answer, model: &Model) -> Option<Model> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Write;
     use crate::model::operations::Proto;
-    use crate::model::{Wish, Write};
 
     fn reserve() -> Op {
         Op::Reserve(Wish {
@@ -121,6 +141,7 @@ mod tests {
             preferred: None,
             strict: false,
             range: 0..2,
+            except: None,
             count: 1,
             protocol: Proto::Tcp,
             ttl: None,

@@ -21,6 +21,15 @@ pub enum Op {
         /// Which.
         port: u8,
     },
+    /// A user gives what is reserved more time, or less.
+    Renew {
+        /// Who.
+        user: u8,
+        /// On which port.
+        port: u8,
+        /// Milliseconds.
+        ttl: Option<u64>,
+    },
     /// Somebody sweeps.
     Collect,
     /// A guard is dropped.
@@ -68,6 +77,9 @@ pub struct Wish {
     pub strict: bool,
     /// Where to look.
     pub range: Range<u8>,
+    /// What is left out.
+    #[serde(default)]
+    pub except: Option<u8>,
     /// How many.
     pub count: usize,
     /// For what.
@@ -181,6 +193,12 @@ impl Model {
                     .prop_map(|(user, port)| Op::Release { user, port })
                     .boxed(),
             ),
+            (
+                3,
+                (mode.users(), port(), prop::option::of(1..60_000_u64))
+                    .prop_map(|(user, port, ttl)| Op::Renew { user, port, ttl })
+                    .boxed(),
+            ),
             (2, Just(Op::Collect).boxed()),
             (3, (1..90_000_u64).prop_map(Op::Pass).boxed()),
             (1, Just(Op::Reboot).boxed()),
@@ -233,6 +251,11 @@ impl Model {
                 self.guards.iter().any(|guard| guard.id == *id)
             }
             Op::Break(_) => mode == Mode::Library || self.guards.is_empty(),
+            // A holder ends by the machine's clock, which no sequence can set.
+            Op::Renew { port, ttl, .. } => {
+                let is_held = self.guards.iter().any(|guard| guard.port == *port);
+                mode == Mode::Library || ttl.is_none() || !is_held
+            }
             Op::Serve(port) => !self.is_bound(*port, Protocol::Tcp),
             Op::Close(port) => self.servers.contains(port),
             Op::Damage(port) => self.broken.is_none() && self.is_sound(*port, mode),
@@ -276,8 +299,8 @@ pub(super) fn wish(mode: Mode) -> impl Strategy<Value = Wish> {
     let which = (
         prop::option::of(0..PORTS),
         any::<bool>(),
-        0..PORTS,
-        1..=PORTS,
+        (0..PORTS, 1..=PORTS),
+        prop::option::weighted(0.25, 0..PORTS),
         1..4_usize,
     );
     let when = (
@@ -288,7 +311,7 @@ pub(super) fn wish(mode: Mode) -> impl Strategy<Value = Wish> {
     let who = (mode.users(), protocol, select(write.to_vec()));
     (kind, which, when, who).prop_map(move |(kind, which, when, who)| {
         let (mut guarded, mut hold) = kind;
-        let (preferred, strict, from, length, count) = which;
+        let (preferred, strict, (from, length), except, count) = which;
         let (ttl, tied, also_tied) = when;
         let (user, protocol, write) = who;
         hold &= guarded;
@@ -304,6 +327,7 @@ pub(super) fn wish(mode: Mode) -> impl Strategy<Value = Wish> {
             preferred,
             strict: strict && preferred.is_some() && count == 1,
             range: from..PORTS.min(from + length),
+            except,
             // Each file has one place for a port.
             count: if write == Write::Nowhere { count } else { 1 },
             protocol,

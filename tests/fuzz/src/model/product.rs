@@ -58,22 +58,13 @@ impl Model {
         self.guards.iter().any(holds) || (protocol != Protocol::Udp && self.servers.contains(&port))
     }
 
-    fn is_free(&self, port: u8, protocol: Protocol) -> bool {
+    /// Whether a search gives it out.
+    pub(super) fn is_free(&self, port: u8, protocol: Protocol) -> bool {
         let is_in_the_way = |entry: &Entry| {
             entry.port == port && entry.protocol.overlaps(protocol) && self.is_alive(entry)
         };
         let is_damaged = protocol != Protocol::Udp && self.damaged.contains(&port);
         !self.is_bound(port, protocol) && !is_damaged && !self.entries.iter().any(is_in_the_way)
-    }
-
-    /// Whether these ports may be granted, if others are in the way that nobody knows of.
-    #[must_use]
-    pub fn may_grant(&self, wish: &Wish, ports: &[u8]) -> bool {
-        let is_asked_for = |port: &u8| {
-            wish.preferred == Some(*port) || (!wish.strict && wish.range.contains(port))
-        };
-        let is_free = |port: &u8| self.is_free(*port, wish.protocol.of());
-        ports.len() == wish.count && ports.iter().all(|port| is_asked_for(port) && is_free(port))
     }
 
     fn grant(&self, wish: &Wish) -> Option<Vec<u8>> {
@@ -85,19 +76,14 @@ impl Model {
             .clone()
             .filter(|port| Some(*port) != first && !wish.strict);
         let candidates = first.into_iter().chain(range);
-        let free = candidates.filter(|port| self.is_free(*port, wish.protocol.of()));
+        let wanted = candidates.filter(|port| wish.except != Some(*port));
+        let free = wanted.filter(|port| self.is_free(*port, wish.protocol.of()));
         let granted: Vec<u8> = free.take(wish.count).collect();
         (granted.len() == wish.count).then_some(granted)
     }
 
-    /// Gives somebody these ports.
-    #[must_use]
-    pub fn granting(mut self, wish: &Wish, ports: Vec<u8>) -> Model {
-        self.answer = self.reserve(wish, Some(ports));
-        self
-    }
-
-    fn reserve(&mut self, wish: &Wish, granted: Option<Vec<u8>>) -> Answer {
+    /// Somebody gets these ports, or none.
+    pub(super) fn reserve(&mut self, wish: &Wish, granted: Option<Vec<u8>>) -> Answer {
         let Some(granted) = granted else {
             return Answer::Refused;
         };
@@ -134,19 +120,10 @@ impl Model {
     }
 
     fn release(&mut self, user: u8, port: u8) -> Answer {
-        let alive = |mine: bool| {
-            let is_one = |entry: &&Entry| entry.port == port && (entry.user == user) == mine;
-            self.entries
-                .iter()
-                .filter(is_one)
-                .filter(|entry| self.is_alive(entry))
-                .count()
-        };
-        let (mine, theirs) = (alive(true), alive(false) > 0);
-        let ended = self
-            .entries
-            .iter()
-            .any(|entry| entry.port == port && !self.is_alive(entry));
+        let there = self.entries.iter().filter(|entry| entry.port == port);
+        let (alive, ended): (Vec<_>, Vec<_>) = there.partition(|entry| self.is_alive(entry));
+        let mine = alive.iter().filter(|entry| entry.user == user).count();
+        let (theirs, ended) = (mine < alive.len(), !ended.is_empty());
         let is_released = |entry: &Entry| entry.port == port && entry.user == user;
         if self.holders {
             let ends = |id| {
@@ -163,6 +140,17 @@ impl Model {
             theirs,
             ended,
         }
+    }
+
+    fn renew(&mut self, user: u8, port: u8, ends: Option<u64>) -> Answer {
+        let now = self.clone();
+        let there = self.entries.iter_mut().filter(|entry| entry.port == port);
+        let alive: Vec<_> = there.filter(|entry| now.is_alive(entry)).collect();
+        if alive.is_empty() || alive.iter().any(|entry| entry.user != user) {
+            return Answer::Refused;
+        }
+        alive.into_iter().for_each(|entry| entry.ends = ends);
+        Answer::Done
     }
 
     fn keep(&mut self, id: u32) {
@@ -200,6 +188,9 @@ impl Model {
         match op {
             Op::Reserve(wish) => self.answer = self.reserve(wish, self.grant(wish)),
             Op::Release { user, port } => self.answer = self.release(*user, *port),
+            Op::Renew { user, port, ttl } => {
+                self.answer = self.renew(*user, *port, ttl.map(|time| self.now + time));
+            }
             Op::Collect => self.collect(),
             Op::LetGo(id) => {
                 self.guards.retain(|guard| guard.id != *id);

@@ -18,10 +18,11 @@ pub(super) fn reserve(wish: &Wish, process: Option<u32>) -> String {
     )];
     let preferred = |port| format!("--preferred {}", number(port));
     words.extend(wish.preferred.map(preferred));
-    words.push(match wish.ttl {
-        None => "--ttl never".into(),
-        Some(time) => format!("--ttl {}ms", time + SLACK),
-    });
+    words.extend(
+        wish.except
+            .map(|port| format!("--exclude {}", number(port))),
+    );
+    words.push(ttl(wish.ttl));
     words.extend(process.map(|pid| format!("--pid {pid}")));
     let (in_env, in_json) = (wish.write.is_in_env(), wish.write.is_in_json());
     for (is_said, word) in [
@@ -33,6 +34,17 @@ pub(super) fn reserve(wish: &Wish, process: Option<u32>) -> String {
         words.extend(is_said.then(|| word.to_owned()));
     }
     words.join(" ")
+}
+
+fn ttl(ttl: Option<u64>) -> String {
+    match ttl {
+        None => "--ttl never".into(),
+        Some(time) => format!("--ttl {}ms", time + SLACK),
+    }
+}
+
+pub(super) fn renew(port: u8, time: Option<u64>) -> String {
+    format!("renew --format json {} {}", ttl(time), number(port))
 }
 
 pub(super) fn release(port: u8) -> String {

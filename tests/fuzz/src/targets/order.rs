@@ -10,6 +10,7 @@ use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 
 use crate::hunt::{self, Finding, Watch};
 use crate::target::{Source, Target};
+use crate::worlds;
 
 pub(super) const TARGET: Target = Target {
     name: "order",
@@ -18,9 +19,22 @@ pub(super) const TARGET: Target = Target {
     check,
 };
 
-/// The calls that write, that name, and that wait for the disk.
+/// The calls that write, that name, and that wait for the disk; and the one that begins a command.
 const CALLS: &str = "trace=write,pwrite64,writev,ftruncate,copy_file_range,sendfile,rename,renameat,\
-                     renameat2,link,linkat,fsync,fdatasync";
+                     renameat2,link,linkat,fsync,fdatasync,execve";
+
+/// Runs each of its arguments as a command: to start strace costs more than most commands. A restore
+/// without a backup is refused, and rightly so.
+const SCRIPT: &str = r#"
+    set -f
+    for line; do
+        portkeeper $line
+        case $? in 0|2|4|6) ;; *) exit 1 ;; esac
+    done
+"#;
+
+/// The longest sequence.
+const LONGEST: usize = 10;
 
 /// What a new file is called until it has its name.
 const NEW: &str = "new";
@@ -42,7 +56,7 @@ fn case(runner: &mut TestRunner, watch: &Watch) -> Option<Finding> {
         Just("reserve --write-env PORT --write-json config.json#/server/port".to_owned()),
         Just("backup restore .env".to_owned()),
     ];
-    let tree = vec(command, 1..4).new_tree(runner).unwrap();
+    let tree = vec(command, 1..=LONGEST).new_tree(runner).unwrap();
     let test = |commands: Vec<String>| {
         let text = commands.join("\n");
         let checked = watch.over(text.as_bytes(), || check(text.as_bytes()));
@@ -58,8 +72,7 @@ fn case(runner: &mut TestRunner, watch: &Watch) -> Option<Finding> {
 }
 
 fn can_trace() -> bool {
-    let env = TestEnv::new();
-    let can = has("strace") && trace(&env, "--version").is_some();
+    let can = has("strace") && trace(&worlds::new(), &["--version"]).is_some();
     if !can {
         skipped("the order of writes: no strace, or it may not trace");
     }
@@ -67,28 +80,50 @@ fn can_trace() -> bool {
 }
 
 fn check(input: &[u8]) {
-    let env = TestEnv::new();
+    let env = worlds::new();
     env.write(".env", "# the shop\nPORT=1\n");
     env.write("config.json", "{\"server\": {\"port\": 1}}\n");
-    for command in String::from_utf8_lossy(input).lines() {
+    let text = String::from_utf8_lossy(input);
+    let commands: Vec<&str> = text.lines().collect();
+    let log = trace(&env, &commands).expect("strace has worked before, and so do the commands");
+    let logs = per_command(&log);
+    assert_eq!(logs.len(), commands.len(), "what each command called");
+    for log in logs {
         hunt::step();
-        let log = trace(&env, command).expect("strace has worked before");
-        check_order(&log);
+        hunt::command();
+        check_order(log);
     }
 }
 
-/// What the command called, one call a line; `None` where it can't be traced.
-fn trace(env: &TestEnv, command: &str) -> Option<String> {
+/// What the commands called, one call a line; `None` where they can't be traced.
+fn trace(env: &TestEnv, commands: &[&str]) -> Option<String> {
     let log = env.root().join("trace");
     let mut strace = env.command("strace");
     strace
         .args(["-f", "--seccomp-bpf", "-y", "-qq", "-e", CALLS, "-o"])
         .arg(&log);
-    strace.arg("portkeeper").args(command.split_whitespace());
-    let answer = env.run(strace);
-    // A restore without a backup is refused, and rightly so.
-    let is_done = matches!(answer.code, Some(0 | 2 | 4 | 6));
+    strace.args(["sh", "-c", SCRIPT, "sh"]).args(commands);
+    let is_done = env.run(strace).code == Some(0);
     is_done.then(|| std::fs::read_to_string(log).unwrap_or_default())
+}
+
+/// The calls of each command, which the shell runs one after the other.
+fn per_command(log: &str) -> Vec<&str> {
+    let mut begins: Vec<usize> = Vec::new();
+    let mut at = 0;
+    for line in log.split_inclusive('\n') {
+        at += line.len();
+        if line.contains(" execve(") && line.trim_end().ends_with(" = 0") {
+            begins.push(at);
+        }
+    }
+    let ends = begins.iter().skip(1).copied().chain([log.len()]);
+    let all = begins
+        .iter()
+        .zip(ends)
+        .map(|(&begin, end)| &log[begin..end]);
+    // The first is the shell itself.
+    all.skip(1).collect()
 }
 
 /// Panics where a file gets its name before its bytes are on the disk, or another file is changed
@@ -170,5 +205,21 @@ mod tests {
             &["renameat(4</d>, \"lock.new\", 4</d>, \"lock\") = 0"],
             true,
         );
+    }
+
+    #[test]
+    fn each_command_has_the_calls_between_its_beginning_and_the_next() {
+        let log = "1 execve(\"/bin/sh\", [\"sh\"], 0x1 /* 7 vars */) = 0\n\
+                   2 execve(\"/bin/portkeeper\", [\"portkeeper\"], 0x1 /* 7 vars */) = -1 ENOENT (no)\n\
+                   2 execve(\"/pk/portkeeper\", [\"portkeeper\"], 0x1 /* 7 vars */) = 0\n\
+                   2 fsync(3</d>) = 0\n\
+                   1 --- SIGCHLD {si_signo=SIGCHLD} ---\n\
+                   3 execve(\"/pk/portkeeper\", [\"portkeeper\"], 0x1 /* 7 vars */) = 0\n\
+                   3 fsync(4</e>) = 0\n";
+        let commands = per_command(log);
+        assert_eq!(commands.len(), 2, "{commands:?}");
+        assert!(commands[0].starts_with("2 fsync(3</d>)"), "{commands:?}");
+        assert!(commands[1] == "3 fsync(4</e>) = 0\n", "{commands:?}");
+        assert_eq!(per_command(""), Vec::<&str>::new());
     }
 }

@@ -192,6 +192,30 @@ pub(super) const BUGS: &[Bug] = &[
         ),
     },
     Bug {
+        name: "anothers-renewed",
+        about: "A user renews what is another's",
+        target: "model",
+        file: "crates/portkeeper/src/renew.rs",
+        change: (
+            r##"                let is_others = uid != here.uid && here.uid != 0;
+"##,
+            r##"                let is_others = uid == u32::MAX;
+"##,
+        ),
+    },
+    Bug {
+        name: "renewal-lost",
+        about: "What is kept has the lease with which it was made, and not the renewed one",
+        target: "model",
+        file: "crates/portkeeper/src/reservation.rs",
+        change: (
+            r##"                lease: lease(now.map_or(record.lease, |(now, _)| now.lease)),
+"##,
+            r##"                lease: lease(now.map_or(record.lease, |_| record.lease)),
+"##,
+        ),
+    },
+    Bug {
         name: "holder-not-ended",
         about: "A held port is forgotten, and its holder goes on",
         target: "model-program",

@@ -6,6 +6,7 @@ use std::net::UdpSocket;
 use rustix::io::Errno;
 
 use super::*;
+use crate::Walk;
 use crate::sys::failing::{SOCKETS, each, without_privilege};
 
 /// No such call, no such right, nothing left, no IPv6, no such address, taken by another.
@@ -39,20 +40,15 @@ fn assert_free(port: Port) {
     Walk::new(Protocol::Both).claim(port).map(drop).unwrap();
 }
 
-fn some_hold(host: &str, protocol: Protocol, coverage: Coverage, salt: u32) -> Hold {
+fn some_hold(host: &str, protocol: Protocol, coverage: Coverage, port: Port) -> Hold {
     let host: Host = host.parse().unwrap();
-    (0..100)
-        .find_map(|turn| {
-            let port = some_port(salt + 100 * turn);
-            Hold::acquire(host, port, protocol, coverage, Origin::Range).ok()
-        })
-        .expect("one of a hundred free ports can be held")
+    Hold::acquire(host, port, protocol, coverage, Origin::Range).unwrap()
 }
 
 #[test]
 fn what_can_not_be_held_is_free_and_what_is_held_is_nobody_elses() {
     let _no_process_starts = crate::PROCESSES.read();
-    let port = some_port(501);
+    let port = lone::port();
     for coverage in [Coverage::Host, Coverage::Everywhere] {
         for (host, origin) in [("localhost", Origin::Number), ("0.0.0.0", Origin::Range)] {
             for (errno, is_privileged) in product(ERRNOS, PRIVILEGES) {
@@ -83,6 +79,7 @@ fn what_can_not_be_held_is_free_and_what_is_held_is_nobody_elses() {
 #[test]
 fn a_socket_that_can_not_be_had_leaves_the_port_held() {
     let _no_process_starts = crate::PROCESSES.read();
+    let port = lone::port();
     for (host, coverage) in [
         ("127.0.0.1", Coverage::Host),
         ("127.0.0.1", Coverage::Everywhere),
@@ -90,7 +87,7 @@ fn a_socket_that_can_not_be_had_leaves_the_port_held() {
         ("::", Coverage::Everywhere),
     ] {
         for (errno, is_privileged) in product(ERRNOS, PRIVILEGES) {
-            let prepare = || some_hold(host, Protocol::Both, coverage, 502);
+            let prepare = || some_hold(host, Protocol::Both, coverage, port);
             let own = |hold: &mut Hold| {
                 if !is_privileged {
                     without_privilege();
@@ -120,7 +117,8 @@ fn a_socket_that_can_not_be_had_leaves_the_port_held() {
 #[test]
 fn a_hold_that_can_not_be_relaxed_says_so() {
     let _no_process_starts = crate::PROCESSES.read();
-    let prepare = || some_hold("127.0.0.1", Protocol::Tcp, Coverage::Everywhere, 503);
+    let port = lone::port();
+    let prepare = || some_hold("127.0.0.1", Protocol::Tcp, Coverage::Everywhere, port);
     let both = |hold: &mut Hold| (hold.relax(), hold.tighten());
     each(
         SOCKETS,
@@ -139,12 +137,10 @@ fn a_hold_that_can_not_be_relaxed_says_so() {
 fn what_is_passed_on_is_the_same_hold_or_none() {
     let _no_process_starts = crate::PROCESSES.read();
     for protocol in PROTOCOLS {
-        let port = std::cell::Cell::new(None);
+        let port = lone::port();
         let prepare = || {
-            let hold = some_hold("127.0.0.1", protocol, Coverage::Everywhere, 504);
-            port.set(Some(hold.port()));
-            let (host, port) = (hold.host(), hold.port());
-            Some((host, port, hold.into_descriptors()))
+            let hold = some_hold("127.0.0.1", protocol, Coverage::Everywhere, port);
+            Some((hold.host(), port, hold.into_descriptors()))
         };
         let take_over = |passed: &mut Option<(Host, Port, Vec<OwnedFd>)>| {
             let (host, port, descriptors) = passed.take().unwrap();
@@ -158,7 +154,7 @@ fn what_is_passed_on_is_the_same_hold_or_none() {
                 }
                 Err(error) => assert!(matches!(error, Error::Io { .. }), "{error:?}"),
             }
-            assert_free(port.get().unwrap());
+            assert_free(port);
         });
     }
 }
@@ -166,8 +162,9 @@ fn what_is_passed_on_is_the_same_hold_or_none() {
 #[test]
 fn what_is_no_socket_of_the_port_is_not_taken_over() {
     let _no_process_starts = crate::PROCESSES.read();
-    let hold = some_hold("127.0.0.1", Protocol::Udp, Coverage::Host, 505);
-    let (host, port) = (hold.host(), hold.port());
+    let port = lone::port();
+    let hold = some_hold("127.0.0.1", Protocol::Udp, Coverage::Host, port);
+    let host = hold.host();
     let other = Port::new(port.number() ^ 1).unwrap();
     let refused = |port, descriptors: Vec<OwnedFd>| {
         let refused = Hold::from_descriptors(host, port, descriptors).unwrap_err();
@@ -180,8 +177,7 @@ fn what_is_no_socket_of_the_port_is_not_taken_over() {
     refused(port, vec![pair.into()]);
     let raw = Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
     refused(port, vec![raw.into()]);
-    let hold = some_hold("127.0.0.1", Protocol::Udp, Coverage::Host, 506);
-    let (host, port) = (hold.host(), hold.port());
+    let hold = some_hold("127.0.0.1", Protocol::Udp, Coverage::Host, port);
     let hold = Hold::from_descriptors(host, port, hold.into_descriptors()).unwrap();
     assert_eq!(hold.protocol(), Protocol::Udp);
 }
