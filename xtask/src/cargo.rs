@@ -20,16 +20,22 @@ pub(crate) const PROGRAM: Binary = Binary {
     name: "portkeeper",
 };
 
-/// How the compiler is told to link the program statically. A panic aborts: nobody unwinds; what tables
-/// for it come with libraries, `xtask/static.ld` leaves out (cargo links in the workspace's folder).
-/// Relocations are packed, which libc unpacks since glibc 2.36. Random numbers come from the system call:
+/// How the compiler is told to link a program statically. Random numbers come from the system call:
 /// without a C library to ask for it they would come from `/dev/urandom`, which a bare root does not have.
-pub(crate) const STATIC: [&str; 5] = [
+const STATIC: [&str; 2] = [
     "-Ctarget-feature=+crt-static",
+    "--cfg=getrandom_backend=\"linux_getrandom\"",
+];
+
+/// The same for the program that is released, and small. A panic aborts: nobody unwinds; what tables for
+/// it come with libraries, `xtask/static.ld` leaves out (cargo links in the workspace's folder).
+/// Relocations are packed, which libc unpacks since glibc 2.36.
+pub(crate) const RELEASED: [&str; 5] = [
+    STATIC[0],
+    STATIC[1],
     "-Cforce-unwind-tables=no",
     "-Clink-arg=-Wl,-z,pack-relative-relocs",
     "-Clink-arg=-Wl,-T,xtask/static.ld",
-    "--cfg=getrandom_backend=\"linux_getrandom\"",
 ];
 
 /// The cargo that started this process, else the one on `PATH`.
@@ -97,7 +103,7 @@ pub(crate) fn build(options: &[&str]) -> Result<Result<PathBuf, ExitCode>, Box<d
 /// # Errors
 /// As [`build`].
 pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
-    build_static("release", &STATIC)
+    build_static("release", &RELEASED)
 }
 
 /// Builds the program for the hunt: linked as it is released, for the same reason, since a hunt runs
@@ -106,8 +112,7 @@ pub(crate) fn build_release() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error
 /// # Errors
 /// As [`build`].
 pub(crate) fn build_for_hunt() -> Result<Result<PathBuf, ExitCode>, Box<dyn Error>> {
-    let [linked, _, random] = STATIC;
-    build_static("fuzz", &[linked, random])
+    build_static("fuzz", &STATIC)
 }
 
 /// Builds the program with this profile and, on Linux, these flags.

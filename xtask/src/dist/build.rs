@@ -76,7 +76,7 @@ pub(super) fn program(folders: &Folders<'_>, target: &str) -> Result<PathBuf, Bo
     let mut build = cargo::command(&["build", "--locked", "--release", "--package", "pk-cli"]);
     build.args(["--bin", "portkeeper", "--target", target]);
     // Macros and build scripts run here, and stay as they are: a target is named.
-    build.envs(folders.environment(&cargo::STATIC)?);
+    build.envs(folders.environment(&cargo::RELEASED)?);
     if !build.current_dir(folders.root).status()?.success() {
         return Err("the program does not compile".into());
     }
