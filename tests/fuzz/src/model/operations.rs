@@ -320,14 +320,16 @@ pub(super) fn wish(mode: Mode) -> impl Strategy<Value = Wish> {
             guarded = hold;
         }
         let ends = !(mode == Mode::Command && hold);
+        let strict = strict && preferred.is_some() && count == 1;
         Wish {
             user,
             guarded,
             hold,
             preferred,
-            strict: strict && preferred.is_some() && count == 1,
+            strict,
             range: from..PORTS.min(from + length),
-            except,
+            // Not the one number that is wanted: that is a contradiction, and no question of ports.
+            except: except.filter(|it| !strict || preferred != Some(*it)),
             // Each file has one place for a port.
             count: if write == Write::Nowhere { count } else { 1 },
             protocol,
