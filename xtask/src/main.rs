@@ -122,7 +122,7 @@ enum Chore {
     Tidy,
     /// Everything a change must pass, from fmt to torture --quick
     Ci {
-        /// Leave out what runs the program: test, instructions and torture
+        /// Leave out what takes longest: test and torture
         #[arg(long)]
         skip_test: bool,
     },
