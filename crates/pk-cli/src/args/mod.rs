@@ -334,8 +334,8 @@ mod tests {
         check(&["env"], "no command was given", "portkeeper env --help");
         check(&["ls"], "unrecognized subcommand 'ls'", "portkeeper status");
         check(
-            &["realease"],
-            "unrecognized subcommand 'realease'",
+            &["rellease"],
+            "unrecognized subcommand 'rellease'",
             "a similar subcommand exists: 'release'",
         );
     }
