@@ -121,6 +121,12 @@ impl Stage {
     }
 }
 
+impl AsFd for Stage {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+}
+
 impl Drop for Stage {
     fn drop(&mut self) {
         if let Err(error) = remove(self.parent.as_fd(), &self.name) {
@@ -275,7 +281,8 @@ fn open_own(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
     open_folder(place.as_fd(), OsStr::new("."))
 }
 
-fn open_folder(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+/// Opens a folder in another one, for what is more than naming it.
+pub(crate) fn open_folder(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
 }

@@ -139,6 +139,13 @@ fn f49_without_proc_everything_lives() {
     env.run(reserve).ok();
     assert_eq!(env.state(port).as_deref(), Some("leased"));
     env.pk(&line).refused(3);
+    // Files are written there as well: a new one, and one that is there.
+    for value in ["1", "2"] {
+        let set = env.portkeeper(format!("env set A={value} --create"));
+        let set = env.unshared("-m", hide, &set).unwrap();
+        env.run(set).ok();
+        assert_eq!(env.pk("env get A").ok().stdout.trim(), value);
+    }
     kinds.end();
 }
 

@@ -4,8 +4,7 @@
 //!
 //! # Limitations
 //! A rename on the host does not reach a container into which the file alone is mounted: it keeps
-//! the old one, and nothing here can tell. Names in an open directory are given to atomicwrites
-//! through `/proc/self/fd`, so without `/proc` (proc(5)) nothing is replaced.
+//! the old one, and nothing here can tell.
 //!
 //! ```
 //! use pk_fs::replace::{Like, Target};
@@ -22,6 +21,7 @@
 mod dress;
 mod error;
 mod in_place;
+mod rename;
 mod resolve;
 
 use std::ffi::{OsStr, OsString};
@@ -36,6 +36,8 @@ use rustix::io::Errno;
 use crate::failpoint;
 use crate::folder::Folder;
 use crate::stage::{self, Stage};
+
+use rename::{Over, rename};
 
 pub use error::{DurableError, InPlaceReason};
 
@@ -378,15 +380,15 @@ impl Staged<'_> {
         if !target.is_unchanged(self.original)? {
             return Err(changed());
         }
-        let from = self.stage.path_of(OsStr::new(NEW));
-        let to = stage::anchored(target.folder.as_fd(), &target.name);
         failpoint!("durable.replace", |error| return Err(
             target.failed("replace", error)
         ));
-        let answer = match self.original {
-            Some(_) => atomicwrites::replace_atomic(&from, &to),
-            None => atomicwrites::move_atomic(&from, &to),
+        let over = match self.original {
+            Some(_) => Over::Anything,
+            None => Over::Nothing,
         };
+        let (new, folder) = (OsStr::new(NEW), target.folder.as_fd());
+        let answer = rename(&self.stage, new, folder, &target.name, over);
         match answer.as_ref().map_err(Errno::from_io_error) {
             Ok(()) => {}
             Err(Some(Errno::EXIST)) if self.original.is_none() => return Err(changed()),
@@ -435,8 +437,13 @@ pub fn durable(folder: &Folder, name: &OsStr, bytes: &[u8]) -> Result<(), Durabl
         failpoint!("state.written");
         file.sync_all()?;
         failpoint!("state.replace", |error| return Err(error));
-        let to = stage::anchored(folder.as_fd(), name);
-        atomicwrites::replace_atomic(&stage.path_of(OsStr::new(NEW)), &to)?;
+        rename(
+            &stage,
+            OsStr::new(NEW),
+            folder.as_fd(),
+            name,
+            Over::Anything,
+        )?;
         failpoint!("state.replaced");
         stage.remove()
     };
